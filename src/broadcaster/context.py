@@ -1,0 +1,38 @@
+"""Which WebSocket connection the request in progress came from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+__all__ = ["current_socket", "is_socket_id", "socket_of_request"]
+
+_socket: ContextVar[str | None] = ContextVar("broadcaster_socket", default=None)
+
+_SOCKET_ID = re.compile(r"[0-9]+\.[0-9]+")
+
+
+def is_socket_id(text: str) -> bool:
+    """Whether *text* has the protocol's shape of a socket id: digits, one dot, digits."""
+    return _SOCKET_ID.fullmatch(text) is not None
+
+
+def socket_of_request() -> str | None:
+    """Return the socket id set by the innermost `current_socket()`, or None outside of one."""
+    return _socket.get()
+
+
+@contextmanager
+def current_socket(socket_id: str | None) -> Iterator[None]:
+    """Say which connection the code inside speaks for; `to_others=True` leaves that one out.
+
+    *socket_id* is what the browser sent as `X-Socket-ID`. It comes from outside, so a malformed one
+    counts as none: a bad header must never make a request fail.
+    """
+    token = _socket.set(socket_id if socket_id and is_socket_id(socket_id) else None)
+    try:
+        yield
+    finally:
+        _socket.reset(token)

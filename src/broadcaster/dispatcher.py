@@ -1,0 +1,209 @@
+"""From an event to a message, and from a message to the drivers that carry it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol, TypeAlias
+from weakref import WeakKeyDictionary
+
+from broadcaster.channels import Channel, check_name
+from broadcaster.context import socket_of_request
+from broadcaster.drivers.base import Driver
+from broadcaster.encoding import encode, fields_of
+from broadcaster.errors import DeliveryError
+from broadcaster.events import Broadcastable, Channels, ShouldRescue
+from broadcaster.messages import Message
+from broadcaster.signals import failed, sending, sent
+
+__all__ = ["Dispatcher", "Drivers", "Plan", "Via"]
+
+_logger = logging.getLogger("broadcaster")
+
+Via: TypeAlias = str | Enum | Iterable[str | Enum] | None
+"""Drivers by name: one or several; None is the default driver."""
+
+
+class Drivers(Protocol):
+    """Where the dispatcher finds its drivers: the manager."""
+
+    default: str
+
+    def driver(self, name: str) -> Driver:
+        """Return the driver of that name; raise `ConfigurationError` for an unknown one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What sending *event* comes to: one message, and the names of the drivers that carry it."""
+
+    event: Broadcastable
+    message: Message
+    drivers: tuple[str, ...]
+    rescue: bool
+
+
+class Dispatcher:
+    """Turns events into plans, and carries plans out through *drivers*."""
+
+    def __init__(self, drivers: Drivers) -> None:
+        self._drivers = drivers
+
+    def plan(self, event: Broadcastable, *, to_others: bool = False, via: Via = None) -> Plan | None:
+        """Decide what sending *event* means, without sending anything; None when it goes nowhere.
+
+        Raises `InvalidChannelName`, `UnencodableData`, or TypeError for what is no event.
+        """
+        hooks = _hooks_of(type(event))
+        if hooks.when is not None and not hooks.when(event):
+            return None
+        channels = _channel_names(hooks.on(event))
+        if not channels:
+            return None
+        message = Message(
+            name=type(event).__name__ if hooks.named is None else _text(hooks.named(event)),
+            channels=channels,
+            data=_data(event, hooks),
+            except_socket=socket_of_request() if to_others else None,
+        )
+        if via is None and hooks.via is not None:
+            via = hooks.via(event)
+        return Plan(event, message, _driver_names(via) or (self._drivers.default,), hooks.rescue)
+
+    def plans(self, events: Iterable[Broadcastable], *, to_others: bool = False, via: Via = None) -> list[Plan]:
+        """Plan *events* in order, leaving out those that go nowhere; see `plan()`."""
+        planned = (self.plan(event, to_others=to_others, via=via) for event in events)
+        return [plan for plan in planned if plan is not None]
+
+    def carry(self, plans: Sequence[Plan]) -> None:
+        """Deliver what *plans* say, each driver's messages in one batch.
+
+        Every driver is tried; the first `DeliveryError` is raised at the end.
+        """
+        errors: list[DeliveryError] = []
+        for name, batch in self._batches(plans).items():
+            driver = self._drivers.driver(name)
+            self._announce_sending(name, batch)
+            try:
+                if len(batch) == 1:
+                    driver.deliver(batch[0].message)
+                else:
+                    driver.deliver_many([plan.message for plan in batch])
+            except DeliveryError as error:
+                errors += self._announce_failed(name, batch, error)
+            else:
+                self._announce_sent(name, batch)
+        _raise_first(errors)
+
+    async def acarry(self, plans: Sequence[Plan]) -> None:
+        """Like `carry()`, without blocking the event loop."""
+        errors: list[DeliveryError] = []
+        for name, batch in self._batches(plans).items():
+            driver = self._drivers.driver(name)
+            self._announce_sending(name, batch)
+            try:
+                if len(batch) == 1:
+                    await driver.adeliver(batch[0].message)
+                else:
+                    await driver.adeliver_many([plan.message for plan in batch])
+            except DeliveryError as error:
+                errors += self._announce_failed(name, batch, error)
+            else:
+                self._announce_sent(name, batch)
+        _raise_first(errors)
+
+    def _batches(self, plans: Sequence[Plan]) -> dict[str, list[Plan]]:
+        batches: dict[str, list[Plan]] = {}
+        for plan in plans:
+            for name in plan.drivers:
+                batches.setdefault(name, []).append(plan)
+        return batches
+
+    def _announce_sending(self, name: str, batch: Sequence[Plan]) -> None:
+        if sending.receivers:
+            for plan in batch:
+                sending.send(self._drivers, event=plan.event, message=plan.message, driver=name)
+
+    def _announce_sent(self, name: str, batch: Sequence[Plan]) -> None:
+        if sent.receivers:
+            for plan in batch:
+                sent.send(self._drivers, event=plan.event, message=plan.message, driver=name)
+
+    def _announce_failed(self, name: str, batch: Sequence[Plan], error: DeliveryError) -> list[DeliveryError]:
+        """Return the error for the caller, or nothing when every event of the batch is rescued."""
+        for plan in batch:
+            failed.send(self._drivers, event=plan.event, message=plan.message, driver=name, error=error)
+            if plan.rescue:
+                _logger.error("%s was not broadcast by driver %r: %s", plan.message.name, name, error)
+        return [] if all(plan.rescue for plan in batch) else [error]
+
+
+@dataclass(frozen=True, slots=True)
+class _Hooks:
+    """The hooks of one class of events, found once."""
+
+    on: Callable[[Any], Channels]
+    named: Callable[[Any], str | Enum] | None
+    data: Callable[[Any], Mapping[str, Any] | None] | None
+    when: Callable[[Any], bool] | None
+    via: Callable[[Any], Via] | None
+    rescue: bool
+
+
+_known_hooks: WeakKeyDictionary[type, _Hooks] = WeakKeyDictionary()
+
+
+def _hooks_of(cls: type) -> _Hooks:
+    try:
+        return _known_hooks[cls]
+    except KeyError:
+        on = getattr(cls, "broadcast_on", None)
+        if not callable(on):
+            raise TypeError(f"{cls.__name__} is not broadcastable; give it a broadcast_on() method") from None
+        _known_hooks[cls] = hooks = _Hooks(
+            on=on,
+            named=getattr(cls, "broadcast_as", None),
+            data=getattr(cls, "broadcast_with", None),
+            when=getattr(cls, "broadcast_when", None),
+            via=getattr(cls, "broadcast_via", None),
+            rescue=issubclass(cls, ShouldRescue),
+        )
+        return hooks
+
+
+def _channel_names(channels: Channels) -> tuple[str, ...]:
+    match channels:
+        case None:
+            return ()
+        case Channel():
+            return (channels.name,)
+        case str():
+            return (check_name(channels),)
+    # A dict keeps the order and drops a channel named twice: browsers would get the message twice.
+    return tuple(dict.fromkeys(c.name if isinstance(c, Channel) else check_name(c) for c in channels))
+
+
+def _data(event: Broadcastable, hooks: _Hooks) -> str:
+    data = hooks.data(event) if hooks.data is not None else None
+    return encode(fields_of(event) if data is None else data, root=type(event).__name__)
+
+
+def _driver_names(via: Via) -> tuple[str, ...]:
+    if via is None:
+        return ()
+    names = [via] if isinstance(via, str | Enum) else via
+    return tuple(dict.fromkeys(_text(name) for name in names))
+
+
+def _text(name: str | Enum) -> str:
+    return str(name.value) if isinstance(name, Enum) else name
+
+
+def _raise_first(errors: list[DeliveryError]) -> None:
+    if errors:
+        first, *others = errors
+        for other in others:
+            first.add_note(f"also: {other}")
+        raise first

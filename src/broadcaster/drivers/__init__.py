@@ -1,0 +1,1 @@
+"""Drivers carry messages out of the application."""

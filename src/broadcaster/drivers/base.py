@@ -1,0 +1,109 @@
+"""What every driver offers, and the two shapes that most drivers take."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+from broadcaster.drivers.requests import HttpRequest, attempts
+from broadcaster.messages import Message
+
+if TYPE_CHECKING:
+    from broadcaster.drivers._http import HttpClient
+
+__all__ = ["BlockingDriver", "Driver", "HttpDriver"]
+
+
+class Driver(ABC):
+    """Carries messages to wherever browsers listen.
+
+    Both verbs return when the message is handed over, and raise `DeliveryError` when it is not. One
+    driver serves every thread and every event loop of the process.
+    """
+
+    name: ClassVar[str]
+    """What error texts and log lines call this driver."""
+
+    @abstractmethod
+    def deliver(self, message: Message) -> None:
+        """Hand *message* over, blocking until it is."""
+
+    @abstractmethod
+    async def adeliver(self, message: Message) -> None:
+        """Like `deliver()`, without blocking the event loop."""
+
+    def deliver_many(self, messages: Sequence[Message]) -> None:
+        """Hand *messages* over in order; stop at the first failure."""
+        for message in messages:
+            self.deliver(message)
+
+    async def adeliver_many(self, messages: Sequence[Message]) -> None:
+        """Like `deliver_many()`, without blocking the event loop."""
+        for message in messages:
+            await self.adeliver(message)
+
+    def close(self) -> None:
+        """Give back what this driver holds; it opens again when it is used again."""
+
+    async def aclose(self) -> None:
+        """Like `close()`, for what the running event loop holds."""
+
+
+class BlockingDriver(Driver):
+    """A driver around a client that only blocks; coroutines wait for it in a thread."""
+
+    async def adeliver(self, message: Message) -> None:
+        """Run `deliver()` in a thread."""
+        await asyncio.to_thread(self.deliver, message)
+
+    async def adeliver_many(self, messages: Sequence[Message]) -> None:
+        """Run `deliver_many()` in a thread."""
+        await asyncio.to_thread(self.deliver_many, messages)
+
+    async def aclose(self) -> None:
+        """Run `close()` in a thread."""
+        await asyncio.to_thread(self.close)
+
+
+class HttpDriver(Driver):
+    """A driver that speaks HTTP: it says which requests a message takes, and nothing else.
+
+    Pooling, timeouts and the repetition of what failed are taken care of in both worlds.
+    *connect_timeout* and *read_timeout* are in seconds; *retries* counts the attempts after the first.
+    """
+
+    def __init__(self, *, connect_timeout: float = 3.0, read_timeout: float = 10.0, retries: int = 2) -> None:
+        self._timeouts = (connect_timeout, read_timeout)
+        self._retries = retries
+
+    @abstractmethod
+    def requests(self, message: Message) -> list[HttpRequest]:
+        """Return the requests that hand *message* over, to be sent in this order."""
+
+    def deliver(self, message: Message) -> None:
+        """Send the requests one after another."""
+        for request in self.requests(message):
+            self._client.run(attempts(request, driver=self.name, retries=self._retries))
+
+    async def adeliver(self, message: Message) -> None:
+        """Send the requests one after another."""
+        for request in self.requests(message):
+            await self._client.arun(attempts(request, driver=self.name, retries=self._retries))
+
+    def close(self) -> None:
+        """Close the pooled connections of the blocking side."""
+        self._client.close()
+
+    async def aclose(self) -> None:
+        """Close the pooled connections of the running event loop."""
+        await self._client.aclose()
+
+    @cached_property
+    def _client(self) -> HttpClient:
+        from broadcaster.drivers._http import HttpClient
+
+        connect, read = self._timeouts
+        return HttpClient(connect_timeout=connect, read_timeout=read)

@@ -1,0 +1,82 @@
+"""Every exception this package raises on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = [
+    "BroadcastError",
+    "ConfigurationError",
+    "DeliveryError",
+    "InvalidChannelName",
+    "MissingExtra",
+    "ProtocolViolation",
+    "UnencodableData",
+    "named",
+]
+
+
+class BroadcastError(Exception):
+    """The root of every exception in this module."""
+
+
+class ConfigurationError(BroadcastError, ValueError):
+    """A setting is unknown, missing or contradictory; the text names it and what would be right."""
+
+
+class MissingExtra(BroadcastError, ImportError):
+    """An optional package is not installed; *extra* is the extra that brings it."""
+
+    def __init__(self, package: str, *, extra: str) -> None:
+        super().__init__(
+            f"{package!r} is not installed; install it with: pip install 'broadcaster-kit[{extra}]'",
+            name=package,
+        )
+        self.extra = extra
+
+
+class InvalidChannelName(BroadcastError, ValueError):
+    """A channel name breaks the protocol's rules; *channel* is the name as it was given."""
+
+    def __init__(self, channel: str, reason: str) -> None:
+        super().__init__(f"invalid channel name {channel!r}: {reason}")
+        self.channel = channel
+
+
+class UnencodableData(BroadcastError, TypeError):
+    """A value has no JSON form; *path* leads to it from the event, as in `lines[2].price`."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"cannot encode {path} as JSON: {reason}")
+        self.path = path
+
+
+class DeliveryError(BroadcastError):
+    """A driver could not hand a message over.
+
+    *retryable* says whether the same message may succeed later, *status* is the HTTP status of the
+    answer where there was one, *driver* is the name of the driver.
+    """
+
+    def __init__(
+        self, reason: str, *, driver: str, retryable: bool = False, status: int | None = None
+    ) -> None:
+        super().__init__(f"driver {driver!r}: {reason}")
+        self.driver = driver
+        self.retryable = retryable
+        self.status = status
+
+
+class ProtocolViolation(BroadcastError):
+    """A client broke a rule of the Pusher protocol; raised and caught inside the hub only."""
+
+    def __init__(self, code: int, message: str, *, channel: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.channel = channel
+
+
+def named(names: Iterable[str]) -> str:
+    """List *names* for an error text: quoted, sorted, `none` when there are none."""
+    return ", ".join(repr(name) for name in sorted(names)) or "none"

@@ -1,0 +1,107 @@
+"""What an application announces: the `Broadcastable` protocol, the `Event` model and the markers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict
+
+from broadcaster.channels import Channel
+
+__all__ = [
+    "AnonymousEvent",
+    "Broadcastable",
+    "Channels",
+    "Event",
+    "ShouldBeUnique",
+    "ShouldBroadcastNow",
+    "ShouldDispatchAfterCommit",
+    "ShouldQueue",
+    "ShouldRescue",
+]
+
+Channels: TypeAlias = Channel | str | Iterable[Channel | str] | None
+"""What `broadcast_on()` may return: one channel or several; None, or none at all, sends nothing."""
+
+
+@runtime_checkable
+class Broadcastable(Protocol):
+    """Anything with a `broadcast_on()` method: a pydantic model, a dataclass, a plain class.
+
+    These hooks are optional, and looked up once for each class:
+
+    - `broadcast_as() -> str | Enum`: the event's name, instead of the class's name.
+    - `broadcast_with() -> Mapping | None`: the data, instead of the public fields.
+    - `broadcast_when() -> bool`: False sends nothing.
+    - `broadcast_via() -> str | Enum | Iterable | None`: drivers by name, instead of the default one.
+    """
+
+    def broadcast_on(self) -> Channels:
+        """Return where this event goes."""
+
+
+class Event(BaseModel):
+    """A typed event: a frozen pydantic model whose fields are the data that browsers receive."""
+
+    model_config = ConfigDict(frozen=True, ser_json_bytes="base64", ser_json_inf_nan="constants")
+
+    def broadcast_on(self) -> Channels:
+        """Return where this event goes; every event class overrides it."""
+        raise TypeError(f"{type(self).__name__} does not say where it goes; give it a broadcast_on() method")
+
+
+class AnonymousEvent:
+    """An event without a class of its own: `AnonymousEvent("deploy.finished", on="lobby", data={...})`."""
+
+    __slots__ = ("_data", "_name", "_on", "_via")
+
+    def __init__(
+        self,
+        name: str | Enum,
+        *,
+        on: Channels,
+        data: Mapping[str, Any] | None = None,
+        via: str | Enum | Iterable[str | Enum] | None = None,
+    ) -> None:
+        self._name, self._on, self._data, self._via = name, on, data, via
+
+    def broadcast_on(self) -> Channels:
+        """Return the channels given as *on*."""
+        return self._on
+
+    def broadcast_as(self) -> str | Enum:
+        """Return the name."""
+        return self._name
+
+    def broadcast_with(self) -> Mapping[str, Any]:
+        """Return the data; an empty object when none was given."""
+        return self._data if self._data is not None else {}
+
+    def broadcast_via(self) -> str | Enum | Iterable[str | Enum] | None:
+        """Return the names of the drivers, or None for the default one."""
+        return self._via
+
+
+class ShouldQueue:
+    """Marks an event that may leave the request at once, to be delivered by a worker.
+
+    No queue is configurable yet, so the caller delivers it itself.
+    """
+
+
+class ShouldBroadcastNow:
+    """Marks an event that never waits in a queue, even where its base class says `ShouldQueue`."""
+
+
+class ShouldDispatchAfterCommit:
+    """Marks an event that waits for the open database transaction to commit; without one it leaves at once."""
+
+
+class ShouldRescue:
+    """Marks an event whose delivery may fail: the failure is logged and the caller carries on."""
+
+
+class ShouldBeUnique:
+    """Marks an event of which at most one waits in a queue at a time."""

@@ -1,0 +1,181 @@
+"""The user's handle: drivers by name, and the verbs that send events."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+from broadcaster.config import KINDS, DriverConfig, Settings, suggestion
+from broadcaster.dispatcher import Dispatcher, Via
+from broadcaster.drivers.base import Driver
+from broadcaster.drivers.local import LocalDriver, LocalServer
+from broadcaster.drivers.log import LogDriver
+from broadcaster.drivers.null import NullDriver
+from broadcaster.errors import ConfigurationError, named
+from broadcaster.events import Broadcastable
+
+__all__ = ["ENTRY_POINTS", "BroadcastManager", "DriverFactory"]
+
+ENTRY_POINTS = "broadcaster.drivers"
+"""The entry point group in which a distribution offers drivers: kind = factory."""
+
+DriverFactory: TypeAlias = Callable[..., Driver]
+"""Makes a driver from the options of its configuration, given as keyword arguments."""
+
+
+class BroadcastManager:
+    """Sends events through named drivers.
+
+    *settings* say which drivers there are; without them everything goes to the log. *server* is the
+    embedded server that the `local` driver publishes on. Close the manager with `close()`, with
+    `aclose()` on every event loop that sent through it, or by using it as a context manager.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, server: LocalServer | None = None) -> None:
+        settings = settings or Settings()
+        self.default = settings.default
+        self.dispatcher = Dispatcher(self)
+        self._configured = dict(settings.drivers)
+        self._server = server
+        self._factories: dict[str, DriverFactory] = {
+            "local": self._local_driver,
+            "log": LogDriver,
+            "null": NullDriver,
+        }
+        self._drivers: dict[str, Driver] = {}
+        self._lock = threading.RLock()
+
+    @classmethod
+    def from_env(
+        cls, env_file: str | Path | None = None, *, server: LocalServer | None = None
+    ) -> BroadcastManager:
+        """Read `Settings.from_env()`: `BROADCAST_DRIVER=log|null|local|...` chooses the driver."""
+        return cls(Settings.from_env(env_file), server=server)
+
+    @classmethod
+    def from_toml(cls, path: str | Path, *, server: LocalServer | None = None) -> BroadcastManager:
+        """Read `Settings.from_toml()`."""
+        return cls(Settings.from_toml(path), server=server)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], *, server: LocalServer | None = None) -> BroadcastManager:
+        """Read `Settings.from_dict()`."""
+        return cls(Settings.from_dict(content), server=server)
+
+    def send(self, event: Broadcastable, *, to_others: bool = False, via: Via = None) -> None:
+        """Send one event and return when its drivers have delivered it.
+
+        With *to_others* the connection that the request in progress came from is left out; see
+        `current_socket()`. *via* names the drivers, instead of the event's own and of the default one.
+        Raises `UnencodableData`, `InvalidChannelName`, `ConfigurationError` or `DeliveryError`.
+        """
+        self.send_many((event,), to_others=to_others, via=via)
+
+    async def asend(self, event: Broadcastable, *, to_others: bool = False, via: Via = None) -> None:
+        """Like `send()`, without blocking the event loop."""
+        await self.asend_many((event,), to_others=to_others, via=via)
+
+    def send_many(
+        self, events: Iterable[Broadcastable], *, to_others: bool = False, via: Via = None
+    ) -> None:
+        """Send *events* in order, as one batch for each driver; none is sent if one cannot be encoded."""
+        if plans := self.dispatcher.plans(events, to_others=to_others, via=via):
+            self.dispatcher.carry(plans)
+
+    async def asend_many(
+        self, events: Iterable[Broadcastable], *, to_others: bool = False, via: Via = None
+    ) -> None:
+        """Like `send_many()`, without blocking the event loop."""
+        if plans := self.dispatcher.plans(events, to_others=to_others, via=via):
+            await self.dispatcher.acarry(plans)
+
+    def driver(self, name: str | Enum | None = None) -> Driver:
+        """Return the driver of that name, made on first use; None is the default one.
+
+        Raises `ConfigurationError` for a name that is neither configured nor a known kind.
+        """
+        key = self.default if name is None else str(name.value) if isinstance(name, Enum) else name
+        try:
+            return self._drivers[key]
+        except KeyError:
+            with self._lock:
+                if key not in self._drivers:
+                    self._drivers[key] = self._make(key)
+                return self._drivers[key]
+
+    def extend(self, kind: str, factory: DriverFactory) -> None:
+        """Add a kind of driver, or replace one; *factory* gets the options as keyword arguments."""
+        with self._lock:
+            self._factories[kind] = factory
+            self._drivers = {n: d for n, d in self._drivers.items() if self._config(n).kind != kind}
+
+    def close(self) -> None:
+        """Close every driver; sending again opens what it needs again."""
+        for driver in self._made():
+            driver.close()
+
+    async def aclose(self) -> None:
+        """Like `close()`, and closes what belongs to the running event loop."""
+        for driver in self._made():
+            await driver.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _made(self) -> list[Driver]:
+        with self._lock:
+            return list(self._drivers.values())
+
+    def _config(self, name: str) -> DriverConfig:
+        return self._configured.get(name) or DriverConfig(name)
+
+    def _make(self, name: str) -> Driver:
+        config = self._config(name)
+        factory = self._factories.get(config.kind) or _third_party(config.kind)
+        if factory is None:
+            raise ConfigurationError(self._unknown(name, config.kind))
+        try:
+            return factory(**config.options)
+        except TypeError as error:
+            # Only the names of the options: a value may be a secret.
+            given = named(config.options)
+            raise ConfigurationError(f"driver {name!r} does not take these options: {given}") from error
+
+    def _unknown(self, name: str, kind: str) -> str:
+        if kind in KINDS:
+            return f"driver {name!r}: no driver of kind {kind!r} is installed; add one with extend({kind!r}, ...)"
+        known = {*self._configured, *self._factories, *entry_points(group=ENTRY_POINTS).names} - {name}
+        what = f"no driver named {name!r}" if kind == name else f"driver {name!r} has the unknown kind {kind!r}"
+        return f"{what}{suggestion(kind, [*known, *KINDS])}; known: {named(known)}"
+
+    def _local_driver(self, **options: Any) -> Driver:
+        if self._server is None:
+            raise ConfigurationError(
+                "driver 'local' needs a server in this process; pass it as BroadcastManager(server=...)"
+            )
+        return LocalDriver(self._server, **options)
+
+
+def _third_party(kind: str) -> DriverFactory | None:
+    for entry in entry_points(group=ENTRY_POINTS, name=kind):
+        factory: DriverFactory = entry.load()
+        return factory
+    return None
