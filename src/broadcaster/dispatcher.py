@@ -72,7 +72,9 @@ class Dispatcher:
             via = hooks.via(event)
         return Plan(event, message, _driver_names(via) or (self._drivers.default,), hooks.rescue)
 
-    def plans(self, events: Iterable[Broadcastable], *, to_others: bool = False, via: Via = None) -> list[Plan]:
+    def plans(
+        self, events: Iterable[Broadcastable], *, to_others: bool = False, via: Via = None
+    ) -> list[Plan]:
         """Plan *events* in order, leaving out those that go nowhere; see `plan()`."""
         planned = (self.plan(event, to_others=to_others, via=via) for event in events)
         return [plan for plan in planned if plan is not None]

@@ -80,9 +80,7 @@ class BroadcastManager:
         """Like `send()`, without blocking the event loop."""
         await self.asend_many((event,), to_others=to_others, via=via)
 
-    def send_many(
-        self, events: Iterable[Broadcastable], *, to_others: bool = False, via: Via = None
-    ) -> None:
+    def send_many(self, events: Iterable[Broadcastable], *, to_others: bool = False, via: Via = None) -> None:
         """Send *events* in order, as one batch for each driver; none is sent if one cannot be encoded."""
         if plans := self.dispatcher.plans(events, to_others=to_others, via=via):
             self.dispatcher.carry(plans)
@@ -163,7 +161,9 @@ class BroadcastManager:
         if kind in KINDS:
             return f"driver {name!r}: no driver of kind {kind!r} is installed; add one with extend({kind!r}, ...)"
         known = {*self._configured, *self._factories, *entry_points(group=ENTRY_POINTS).names} - {name}
-        what = f"no driver named {name!r}" if kind == name else f"driver {name!r} has the unknown kind {kind!r}"
+        what = (
+            f"no driver named {name!r}" if kind == name else f"driver {name!r} has the unknown kind {kind!r}"
+        )
         return f"{what}{suggestion(kind, [*known, *KINDS])}; known: {named(known)}"
 
     def _local_driver(self, **options: Any) -> Driver:

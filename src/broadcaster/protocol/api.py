@@ -1,0 +1,145 @@
+"""The HTTP API: a function from a request value to a response value.
+
+Rules: <https://pusher.com/docs/channels/library_auth_reference/rest-api/>.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+from urllib.parse import unquote
+
+from broadcaster.channels import USER_PREFIX, Kind, kind_of
+from broadcaster.encoding import encode
+from broadcaster.protocol.api_auth import check_signature
+from broadcaster.protocol.api_bodies import Trigger, read_batch, read_info, read_trigger
+from broadcaster.protocol.api_errors import ApiError
+from broadcaster.protocol.effects import Effect
+from broadcaster.protocol.hub import Hub
+from broadcaster.signing import Credentials
+
+__all__ = ["ApiRequest", "ApiResponse", "answer"]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRequest:
+    """A request as it came: *path* still percent-encoded, *query* decoded."""
+
+    method: str
+    path: str
+    query: Sequence[tuple[str, str]] = ()
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiResponse:
+    """The answer: JSON when *status* is 200, a sentence of plain text otherwise."""
+
+    status: int
+    body: str
+    effects: list[Effect] = field(default_factory=list)
+
+
+def answer(hub: Hub, credentials: Credentials, request: ApiRequest, *, now: float) -> ApiResponse:
+    """Answer a request to `/apps/{app_id}/...`; *now* is Unix time in seconds."""
+    try:
+        handler, argument = _route(request)
+        check_signature(credentials, request.method, request.path, request.query, request.body, now=now)
+        body, effects = handler(hub, request, argument)
+    except ApiError as error:
+        return ApiResponse(error.status, error.message)
+    return ApiResponse(200, encode(body), effects)
+
+
+_Answer: TypeAlias = tuple[dict[str, Any], list[Effect]]
+_Handler: TypeAlias = Callable[[Hub, ApiRequest, str], _Answer]
+
+
+def _events(hub: Hub, request: ApiRequest, _: str) -> _Answer:
+    trigger = read_trigger(request.body, hub.limits)
+    effects = _push(hub, trigger)
+    if not trigger.info:
+        return {}, effects
+    return {
+        "channels": {channel: _attributes(hub, channel, trigger.info) for channel in trigger.channels}
+    }, effects
+
+
+def _batch_events(hub: Hub, request: ApiRequest, _: str) -> _Answer:
+    triggers = read_batch(request.body, hub.limits)
+    effects = [effect for trigger in triggers for effect in _push(hub, trigger)]
+    if not any(trigger.info for trigger in triggers):
+        return {}, effects
+    return {"batch": [_attributes(hub, trigger.channels[0], trigger.info) for trigger in triggers]}, effects
+
+
+def _channels(hub: Hub, request: ApiRequest, _: str) -> _Answer:
+    query = dict(request.query)
+    prefix = query.get("filter_by_prefix", "")
+    info = read_info(query.get("info", ""))
+    if "user_count" in info and kind_of(prefix) is not Kind.PRESENCE:
+        raise ApiError(400, "user_count needs filter_by_prefix=presence-: only presence channels have users")
+    return {
+        "channels": {
+            channel: _attributes(hub, channel, info)
+            for channel in hub.channels
+            if channel.startswith(prefix) and (prefix or not channel.startswith(USER_PREFIX))
+        }
+    }, []
+
+
+def _channel(hub: Hub, request: ApiRequest, channel: str) -> _Answer:
+    info = read_info(dict(request.query).get("info", ""))
+    if "user_count" in info and kind_of(channel) is not Kind.PRESENCE:
+        raise ApiError(400, f"user_count is for presence channels, {channel!r} is none")
+    if channel not in hub.channels:
+        return {"occupied": False}, []
+    return {"occupied": True, **_attributes(hub, channel, info)}, []
+
+
+def _users(hub: Hub, _: ApiRequest, channel: str) -> _Answer:
+    if kind_of(channel) is not Kind.PRESENCE:
+        raise ApiError(400, f"only presence channels have users, {channel!r} is none")
+    return {"users": [{"id": user_id} for user_id in hub.users_of(channel)]}, []
+
+
+def _terminate(hub: Hub, _: ApiRequest, user_id: str) -> _Answer:
+    return {}, hub.terminate(user_id)
+
+
+_ROUTES: list[tuple[str, re.Pattern[str], _Handler]] = [
+    ("POST", re.compile(r"/apps/[^/]+/events"), _events),
+    ("POST", re.compile(r"/apps/[^/]+/batch_events"), _batch_events),
+    ("GET", re.compile(r"/apps/[^/]+/channels"), _channels),
+    ("GET", re.compile(r"/apps/[^/]+/channels/([^/]+)"), _channel),
+    ("GET", re.compile(r"/apps/[^/]+/channels/([^/]+)/users"), _users),
+    # A user id may hold anything, a slash too, which some clients leave as it is.
+    ("POST", re.compile(r"/apps/[^/]+/users/(.+)/terminate_connections"), _terminate),
+]
+
+
+def _route(request: ApiRequest) -> tuple[_Handler, str]:
+    other_method = False
+    for method, pattern, handler in _ROUTES:
+        if (match := pattern.fullmatch(request.path)) is not None:
+            if method == request.method:
+                return handler, unquote("".join(match.groups()))
+            other_method = True
+    if other_method:
+        raise ApiError(405, f"{request.method} is not allowed here")
+    raise ApiError(404, "no such route")
+
+
+def _push(hub: Hub, trigger: Trigger) -> list[Effect]:
+    return hub.broadcast(trigger.name, trigger.channels, trigger.data, except_socket=trigger.socket_id)
+
+
+def _attributes(hub: Hub, channel: str, info: frozenset[str]) -> dict[str, int]:
+    attributes: dict[str, int] = {}
+    if "user_count" in info and kind_of(channel) is Kind.PRESENCE:
+        attributes["user_count"] = hub.user_count(channel)
+    if "subscription_count" in info:
+        attributes["subscription_count"] = len(hub.channels.get(channel, ()))
+    return attributes

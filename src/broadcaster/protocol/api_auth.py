@@ -1,0 +1,59 @@
+"""Whether an HTTP API request is signed by the application it speaks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import unquote
+
+from broadcaster.protocol.api_errors import ApiError
+from broadcaster.signing import Credentials, body_digest
+
+__all__ = ["check_signature"]
+
+_WINDOW = 600
+
+
+def check_signature(
+    credentials: Credentials,
+    method: str,
+    path: str,
+    query: Sequence[tuple[str, str]],
+    body: bytes,
+    *,
+    now: float,
+) -> None:
+    """Raise `ApiError` 401 unless the request is whole, fresh (within 600 seconds) and signed."""
+    params = dict(query)
+    if len(params) != len(query):
+        raise ApiError(401, "a query parameter is given twice")
+    if params.get("auth_key") != credentials.key:
+        raise ApiError(401, "auth_key is missing, or not this application's key")
+    if params.get("auth_version") != "1.0":
+        raise ApiError(401, "auth_version must be 1.0")
+    _check_time(params.get("auth_timestamp", ""), now)
+    _check_body(params.get("body_md5"), body)
+    signature = params.pop("auth_signature", "")
+    signed = list(params.items())
+    # SDKs sign a user id as it is, while their HTTP clients percent-encode it on the wire.
+    if not any(
+        credentials.matches(credentials.request_signature(method, spelling, signed), signature)
+        for spelling in dict.fromkeys([path, unquote(path)])
+    ):
+        raise ApiError(
+            401, f"invalid auth_signature for {method} {path}: check the secret and what was signed"
+        )
+
+
+def _check_time(timestamp: str, now: float) -> None:
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
+        raise ApiError(401, "auth_timestamp is not a Unix time in seconds")
+    if abs(now - int(timestamp)) > _WINDOW:
+        raise ApiError(401, f"auth_timestamp is not within {_WINDOW} s of the server's time, {int(now)}")
+
+
+def _check_body(digest: str | None, body: bytes) -> None:
+    # For an empty body the Python SDK sends the digest of nothing, the others send none at all.
+    if digest is None and not body:
+        return
+    if digest is None or not Credentials.matches(body_digest(body), digest):
+        raise ApiError(401, "body_md5 is not the MD5 of the body")

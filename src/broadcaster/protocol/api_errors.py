@@ -1,0 +1,13 @@
+"""What the HTTP API refuses, with the status that says so."""
+
+from __future__ import annotations
+
+__all__ = ["ApiError"]
+
+
+class ApiError(Exception):
+    """A refusal: the HTTP *status*, and a sentence that server SDKs show to their users."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message

@@ -1,0 +1,58 @@
+"""What the hub remembers of one WebSocket connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+__all__ = ["Connection", "User", "Wire"]
+
+
+class Wire(Protocol):
+    """The shell's side of a connection; the hub carries it along and never touches it."""
+
+    def write(self, payload: Any) -> object:
+        """Send one encoded frame, without blocking; what a slow reader leaves behind is bounded."""
+
+    def probe(self) -> None:
+        """Ask the peer for a sign of life, with a WebSocket ping."""
+
+    def hang_up(self, code: int, reason: str) -> None:
+        """Close the connection with a close code."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who a connection signed in as; *info* is the `user_info` of the sign-in, or None."""
+
+    id: str
+    info: Any
+
+
+class Connection:
+    """One connection, known to clients by its *socket_id*."""
+
+    __slots__ = ("_burst", "_second", "channels", "probed", "seen", "socket_id", "user", "wire")
+
+    def __init__(self, socket_id: str, wire: Wire) -> None:
+        self.socket_id = socket_id
+        self.wire = wire
+        self.channels: dict[str, str | None] = {}
+        """Each subscribed channel, with the connection's user id there (None outside of presence)."""
+        self.user: User | None = None
+        self.seen = 0.0
+        self.probed = False
+        self._second = 0
+        self._burst = 0
+
+    def touch(self, now: float) -> None:
+        """Note a sign of life: any frame at all, control frames included."""
+        self.seen = now
+        self.probed = False
+
+    def take_turn(self, now: float, *, per_second: int) -> bool:
+        """Count one client event; False when the second that *now* lies in has no room for it."""
+        if (second := int(now)) != self._second:
+            self._second, self._burst = second, 0
+        self._burst += 1
+        return self._burst <= per_second

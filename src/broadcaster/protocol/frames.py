@@ -1,0 +1,92 @@
+"""The text of every frame that a server sends.
+
+`data` is a JSON string everywhere except in `pusher:error`, where it is an object: the Swift client
+reads neither the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from broadcaster.encoding import encode
+
+__all__ = [
+    "client_event",
+    "connection_established",
+    "error",
+    "event",
+    "member_added",
+    "member_removed",
+    "pong",
+    "signed_in",
+    "subscribed",
+    "subscribed_to_presence",
+    "subscription_error",
+]
+
+pong = '{"event":"pusher:pong","data":"{}"}'
+"""The answer to a client's `pusher:ping`."""
+
+
+def connection_established(socket_id: str, activity_timeout: int) -> str:
+    """The first frame; without an `activity_timeout` above 0 pusher-js drops the connection."""
+    data = {"socket_id": socket_id, "activity_timeout": activity_timeout}
+    return encode({"event": "pusher:connection_established", "data": encode(data)})
+
+
+def error(code: int, message: str, channel: str | None = None) -> str:
+    """An error; *code* is always a number, because null as a first frame breaks pusher-js."""
+    frame: dict[str, Any] = {"event": "pusher:error", "data": {"code": int(code), "message": message}}
+    if channel is not None:
+        frame["channel"] = channel
+    return encode(frame)
+
+
+def event(name: str, channel: str, data: str) -> str:
+    """An event on a channel; *data* goes out as it came in, never encoded anew."""
+    return encode({"event": name, "channel": channel, "data": data})
+
+
+def client_event(name: str, channel: str, data: str, user_id: str | None) -> str:
+    """A client event; *user_id* names the sender on presence channels, and is None elsewhere."""
+    frame = {"event": name, "channel": channel, "data": data}
+    if user_id is not None:
+        frame["user_id"] = user_id
+    return encode(frame)
+
+
+def subscribed(channel: str) -> str:
+    """The acknowledgement of a subscription."""
+    return event("pusher_internal:subscription_succeeded", channel, "{}")
+
+
+def subscribed_to_presence(channel: str, members: Mapping[str, Any]) -> str:
+    """The acknowledgement on a presence channel; *members* are user id to user info, the subscriber's too.
+
+    Clients disagree on which of `ids`, `hash` and `count` they read, so all three are there.
+    """
+    presence = {"count": len(members), "ids": list(members), "hash": dict(members)}
+    return event("pusher_internal:subscription_succeeded", channel, encode({"presence": presence}))
+
+
+def subscription_error(channel: str, kind: str, message: str, status: int) -> str:
+    """A refused subscription; the form that reaches Echo's `.error()`."""
+    data = {"type": kind, "error": message, "status": status}
+    return event("pusher:subscription_error", channel, encode(data))
+
+
+def member_added(channel: str, user_id: str, user_info: Any) -> str:
+    """A user's first connection joined a presence channel."""
+    data = {"user_id": user_id, "user_info": user_info}
+    return event("pusher_internal:member_added", channel, encode(data))
+
+
+def member_removed(channel: str, user_id: str) -> str:
+    """A user's last connection left a presence channel."""
+    return event("pusher_internal:member_removed", channel, encode({"user_id": user_id}))
+
+
+def signed_in(user_data: str) -> str:
+    """The acknowledgement of a sign-in, with the `user_data` that was signed."""
+    return encode({"event": "pusher:signin_success", "data": encode({"user_data": user_data})})

@@ -1,0 +1,29 @@
+"""How much one application may ask of a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, names in characters, times in seconds; the defaults are those of Pusher Channels.
+
+    *activity_timeout* is told to clients: one that hears nothing for so long sends a ping. The server
+    asks a silent client for a sign of life after the same time, and hangs up *pong_timeout* later.
+    """
+
+    activity_timeout: int = 120
+    pong_timeout: int = 30
+    frame_size: int = 65_536
+    data_size: int = 10_240
+    event_name: int = 200
+    channels_per_event: int = 100
+    events_per_batch: int = 10
+    channels_per_connection: int = 1_000
+    client_events_per_second: int = 10
+    presence_members: int = 100
+    presence_user_id: int = 128
+    presence_user_info: int = 1_024
