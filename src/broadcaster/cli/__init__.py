@@ -1,0 +1,37 @@
+"""The commands of `broadcaster`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from broadcaster._version import __version__
+from broadcaster.errors import MissingExtra
+
+try:
+    import typer
+except ImportError as error:
+    raise MissingExtra("typer", extra="cli") from error
+
+from broadcaster.cli.demo import demo
+from broadcaster.cli.serve import serve
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="broadcaster",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Event broadcasting for Python.",
+)
+app.command()(serve)
+app.command()(demo)
+
+
+@app.callback()
+def _root(
+    *, version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit

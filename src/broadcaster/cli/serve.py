@@ -1,0 +1,52 @@
+"""`broadcaster serve`: the server as a process of its own."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from broadcaster.server import App, Server
+from broadcaster.server import serve as run_server
+from broadcaster.server.config import app_from_env
+
+__all__ = ["serve"]
+
+_DEV = App(id="1", key="app-key", secret="app-secret")  # noqa: S106
+
+
+def serve(
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(help="Port to listen on; 0 takes any free one.", min=0, max=65535)
+    ] = 6001,
+    env_file: Annotated[Path | None, typer.Option(help="A .env file to read.", exists=True)] = None,
+    dev: Annotated[
+        bool,
+        typer.Option(
+            "--dev", help="Serve app 1 with the key app-key and the secret app-secret, to this machine only."
+        ),
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every refusal.")] = False,
+) -> None:
+    """Run a Pusher-protocol server: WebSocket and HTTP API on one port.
+
+    The application's credentials come from PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET.
+    """
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    if dev and host not in {"127.0.0.1", "::1", "localhost"}:
+        raise typer.BadParameter(
+            "its secret is known to everybody; it serves 127.0.0.1 only", param_hint="--dev"
+        )
+    app = _DEV if dev else app_from_env(env_file)
+
+    def announce(server: Server) -> None:
+        typer.echo(f"broadcaster: listening on {server.url} (app {app.id}, key {app.key})", err=True)
+
+    run_server([app], host=host, port=port, ready=announce)
+    typer.echo("broadcaster: stopped", err=True)

@@ -1,0 +1,8 @@
+"""The server: a stand-in for Pusher Channels, as a process of its own or inside an application."""
+
+from broadcaster.server.apps import App
+from broadcaster.server.asgi import AsgiServer
+from broadcaster.server.lifecycle import Server, serve
+from broadcaster.server.thread import ServerThread
+
+__all__ = ["App", "AsgiServer", "Server", "ServerThread", "serve"]

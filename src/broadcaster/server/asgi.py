@@ -1,0 +1,226 @@
+"""The server as an ASGI application, for mounting inside FastAPI, Starlette or Django."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+from urllib.parse import quote, unquote
+
+from broadcaster.errors import ConfigurationError
+from broadcaster.messages import Message
+from broadcaster.protocol.api import ApiRequest, ApiResponse
+from broadcaster.protocol.handshake import Refusal
+from broadcaster.server.apps import App
+from broadcaster.server.node import Node, Session
+from broadcaster.server.query import parse_query
+
+__all__ = ["AsgiServer"]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Event: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Event]]
+Send: TypeAlias = Callable[[Event], Awaitable[None]]
+
+_BODY_SIZE = 1_048_576
+_OUTBOX_SIZE = 1_048_576
+
+
+class AsgiServer:
+    """Serves *apps* wherever it is mounted; it satisfies the `local` driver.
+
+    A mounted application gets no lifespan of its own, so the outer one has to start it:
+    `FastAPI(lifespan=server.lifespan)`, or `async with server.running():` inside a lifespan that does
+    more. On its own, under an ASGI server, it starts by itself. Silent peers are the ASGI server's to find
+    (uvicorn: `--ws-ping-interval`).
+    """
+
+    def __init__(self, apps: Iterable[App]) -> None:
+        self._node = Node(apps, encode=str)
+
+    @property
+    def connection_count(self) -> int:
+        """How many WebSocket connections are open."""
+        return self._node.connection_count
+
+    def publish(self, message: Message) -> Future[None]:
+        """Push *message* to its subscribers; callable from any thread."""
+        return self._node.publish(message)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run on the current event loop; at the end every connection is closed with 4200."""
+        self._node.open()
+        try:
+            yield
+        finally:
+            self._node.close()
+
+    @asynccontextmanager
+    async def lifespan(self, app: object) -> AsyncIterator[None]:
+        """Be the lifespan of *app*."""
+        async with self.running():
+            yield
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "lifespan":
+                await self._live(receive, send)
+            case "http":
+                self._check_running()
+                await self._answer(scope, receive, send)
+            case "websocket":
+                self._check_running()
+                await self._talk(scope, receive, send)
+
+    def _check_running(self) -> None:
+        if not self._node.is_open:
+            raise ConfigurationError(
+                "the mounted AsgiServer is not running: pass lifespan=server.lifespan to the application "
+                "it is mounted in, or enter server.running() in that application's own lifespan"
+            )
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with self.running():
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _read_body(receive)
+        if body is None:
+            response = ApiResponse(413, f"the body is larger than {_BODY_SIZE} bytes")
+        else:
+            response = self._respond(scope, body)
+        kind = b"application/json" if response.status == 200 else b"text/plain; charset=utf-8"
+        await send(
+            {"type": "http.response.start", "status": response.status, "headers": [(b"content-type", kind)]}
+        )
+        await send({"type": "http.response.body", "body": response.body.encode()})
+
+    def _respond(self, scope: Scope, body: bytes) -> ApiResponse:
+        try:
+            query = parse_query(scope["query_string"].decode("latin-1"))
+        except ValueError:
+            return ApiResponse(400, "the query cannot be read")
+        return self._node.answer(ApiRequest(scope["method"], _path(scope), query, body))
+
+    async def _talk(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        path = _path(scope)
+        if not path.startswith("/app/") or self._node.draining:
+            # Before it is accepted, closing refuses the handshake itself, with an HTTP status.
+            await send({"type": "websocket.close"})
+            return
+        await send({"type": "websocket.accept"})
+        wire = AsgiWire()
+        writer = asyncio.create_task(wire.pump(send))
+        try:
+            await self._converse(path, scope, receive, wire, writer)
+        finally:
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+
+    async def _converse(
+        self, path: str, scope: Scope, receive: Receive, wire: AsgiWire, writer: asyncio.Task[None]
+    ) -> None:
+        try:
+            params = dict(parse_query(scope["query_string"].decode("latin-1")))
+        except ValueError:
+            params = {}
+        admitted = self._node.admit(unquote(path.removeprefix("/app/")), params)
+        if isinstance(admitted, Refusal):
+            self._node.refuse(admitted, wire)
+            await writer
+            return
+        session = self._node.connect(admitted, wire)
+        try:
+            await _listen(receive, session, writer)
+        finally:
+            if wire.full:
+                session.cut_off()
+            session.closed()
+
+
+class AsgiWire:
+    """The hub's wire over an ASGI server: frames wait in a bounded outbox for one writing task."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self._outbox: deque[str] = deque()
+        self._size = 0
+        self._goodbye: tuple[int, str] | None = None
+        self._ready = asyncio.Event()
+
+    def write(self, payload: str) -> None:
+        """Queue one frame; a peer that leaves too much unread is cut off."""
+        self._outbox.append(payload)
+        self._size += len(payload)
+        if self._size > _OUTBOX_SIZE:
+            self.full = True
+            self._outbox.clear()
+        self._ready.set()
+
+    def probe(self) -> None:
+        """Do nothing: ASGI has no control frames."""
+
+    def hang_up(self, code: int, reason: str) -> None:
+        """Close, after what is queued."""
+        self._goodbye = (code, reason)
+        self._ready.set()
+
+    async def pump(self, send: Send) -> None:
+        """Send what is queued until the connection is to be closed."""
+        while True:
+            await self._ready.wait()
+            self._ready.clear()
+            while self._outbox:
+                payload = self._outbox.popleft()
+                await send({"type": "websocket.send", "text": payload})
+                self._size -= len(payload)
+            if self.full:
+                return
+            if self._goodbye is not None:
+                code, reason = self._goodbye
+                await send({"type": "websocket.close", "code": code, "reason": reason})
+                return
+
+
+async def _listen(receive: Receive, session: Session, writer: asyncio.Task[None]) -> None:
+    """Hand text to the hub until either side ends the connection."""
+    while True:
+        incoming = asyncio.ensure_future(receive())
+        await asyncio.wait({incoming, writer}, return_when=asyncio.FIRST_COMPLETED)
+        if not incoming.done():
+            incoming.cancel()
+            await asyncio.gather(incoming, return_exceptions=True)
+            return
+        event = incoming.result()
+        if event["type"] == "websocket.disconnect":
+            return
+        if (text := event.get("text")) is not None:
+            session.received(text)
+
+
+async def _read_body(receive: Receive) -> bytes | None:
+    body = bytearray()
+    more = True
+    while more:
+        event = await receive()
+        body += event.get("body", b"")
+        if len(body) > _BODY_SIZE:
+            return None
+        more = event.get("more_body", False)
+    return bytes(body)
+
+
+def _path(scope: Scope) -> str:
+    """Return the path below the mount point, as the client wrote and signed it."""
+    raw = scope.get("raw_path")
+    path = raw.decode("latin-1").partition("?")[0] if raw else quote(scope["path"])
+    root = scope.get("root_path", "")
+    return path.removeprefix(quote(root)) if root else path

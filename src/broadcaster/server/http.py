@@ -1,0 +1,180 @@
+"""HTTP/1.1 on the server's port: plain requests, and the way to a WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import cast
+
+from broadcaster.errors import MissingExtra
+from broadcaster.protocol.api import ApiRequest, ApiResponse
+from broadcaster.server.query import parse_query
+from broadcaster.server.transports import Transports
+
+try:
+    import httptools
+except ImportError as error:
+    raise MissingExtra("httptools", extra="server") from error
+
+__all__ = ["Headers", "HttpConnection", "Upgrade", "encode_response"]
+
+_logger = logging.getLogger("broadcaster.server")
+
+_HEAD_SIZE = 16_384
+_BODY_SIZE = 1_048_576
+_REQUEST_SECONDS = 15.0
+_IDLE_SECONDS = 75.0
+
+Headers = list[tuple[str, str]]
+Upgrade = Callable[[asyncio.Transport, str, Headers, bytes], None]
+"""Takes the transport, the target, the headers and what the client has sent beyond them."""
+
+
+class HttpConnection(asyncio.Protocol):
+    """One client that speaks HTTP until it asks for a WebSocket; requests are answered in order."""
+
+    __slots__ = (
+        "_answer", "_body", "_expects", "_head_size", "_headers", "_in_body", "_parser", "_refusal", "_target",
+        "_transport", "_transports", "_unparsed", "_upgrade",
+    )  # fmt: skip
+
+    def __init__(
+        self, *, answer: Callable[[ApiRequest], ApiResponse], upgrade: Upgrade, transports: Transports
+    ) -> None:
+        self._answer = answer
+        self._upgrade = upgrade
+        self._transports = transports
+        self._transport: asyncio.Transport
+        self._parser = httptools.HttpRequestParser(self)
+        self._refusal: tuple[int, str] | None = None
+        self._unparsed = 0
+        self._reset()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Give the client a short time for its first request."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
+        self._transports.opened(self._transport)
+        self._transports.limit(self._transport, _REQUEST_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the client."""
+        self._transports.lost(self._transport)
+
+    def pause_writing(self) -> None:
+        """Take no further request from a client that does not read its answers."""
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on with its requests."""
+        self._transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, which calls the `on_...` methods below."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._hand_over(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(400, "this is not HTTP")
+        else:
+            # A header that never ends is kept inside the parser, out of sight of `on_header()`.
+            self._unparsed = 0 if self._in_body else self._unparsed + len(data)
+            if self._refusal is None and max(self._head_size, self._unparsed) > _HEAD_SIZE:
+                self._refusal = (431, f"the request's head is larger than {_HEAD_SIZE} bytes")
+            if self._refusal is not None:
+                self._refuse(*self._refusal)
+
+    def on_message_begin(self) -> None:
+        """Start a request."""
+        self._reset()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the target."""
+        self._target += url
+        self._head_size += len(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
+        self._head_size += len(name) + len(value)
+        if name.lower() == b"expect" and value.lower() == b"100-continue":
+            self._expects = True
+
+    def on_headers_complete(self) -> None:
+        """Invite the body, where the client waits to be asked."""
+        self._in_body = True
+        if self._expects:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        if len(self._body) + len(body) <= _BODY_SIZE:
+            self._body += body
+        else:
+            self._refusal = (413, f"the body is larger than {_BODY_SIZE} bytes")
+
+    def on_message_complete(self) -> None:
+        """Answer the request, unless it asks for another protocol."""
+        self._unparsed = 0
+        if self._refusal is not None or self._transport.is_closing() or self._wants_websocket():
+            return
+        method = self._parser.get_method().decode("latin-1")
+        path, _, query = self._target.decode("latin-1").partition("?")
+        try:
+            params = parse_query(query)
+        except ValueError:
+            response = ApiResponse(400, "the query cannot be read")
+        else:
+            response = self._respond(ApiRequest(method, path, params, bytes(self._body)))
+        keep_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade()
+        self._write(response, keep_alive=keep_alive, head_only=method == "HEAD")
+
+    def _respond(self, request: ApiRequest) -> ApiResponse:
+        try:
+            return self._answer(request)
+        except Exception:
+            _logger.exception("%s %s", request.method, request.path)
+            return ApiResponse(500, "internal server error; the server's log has the details")
+
+    def _wants_websocket(self) -> bool:
+        upgrades = [value.lower() for name, value in self._headers if name.lower() == "upgrade"]
+        return self._parser.should_upgrade() and upgrades == ["websocket"]
+
+    def _hand_over(self, beyond: bytes) -> None:
+        if self._wants_websocket():
+            self._transports.unlimit(self._transport)
+            self._upgrade(self._transport, self._target.decode("latin-1"), self._headers, beyond)
+        # Any other upgrade was declined by an ordinary answer, and the connection is closing.
+
+    def _refuse(self, status: int, reason: str) -> None:
+        if not self._transport.is_closing():
+            self._write(ApiResponse(status, reason), keep_alive=False)
+
+    def _write(self, response: ApiResponse, *, keep_alive: bool, head_only: bool = False) -> None:
+        self._transport.write(encode_response(response, keep_alive=keep_alive, head_only=head_only))
+        if keep_alive:
+            self._transports.limit(self._transport, _IDLE_SECONDS)
+        else:
+            self._transport.close()
+
+    def _reset(self) -> None:
+        self._target = b""
+        self._headers: Headers = []
+        self._body = bytearray()
+        self._expects = False
+        self._in_body = False
+        self._head_size = 0
+
+
+def encode_response(response: ApiResponse, *, keep_alive: bool, head_only: bool = False) -> bytes:
+    """Return the bytes of a whole answer."""
+    body = response.body.encode()
+    kind = "application/json" if response.status == 200 else "text/plain; charset=utf-8"
+    head = (
+        f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}\r\n"
+        f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+        f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n"
+    )
+    return head.encode() + (b"" if head_only else body)

@@ -1,0 +1,146 @@
+"""The native server from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Self
+
+from broadcaster.errors import ConfigurationError
+from broadcaster.messages import Message
+from broadcaster.server.apps import App
+from broadcaster.server.http import HttpConnection
+from broadcaster.server.native import NativeShell
+from broadcaster.server.node import Node
+from broadcaster.server.transports import Transports
+from broadcaster.server.websocket import encode_frame
+
+__all__ = ["OUTBOX_SIZE", "Server", "new_event_loop", "serve"]
+
+OUTBOX_SIZE = 1_048_576
+"""What a client may leave unread before it is cut off, in bytes."""
+
+_BACKLOG = 4_096
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return a uvloop, or asyncio's own loop where uvloop does not exist."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+class Server:
+    """Serves *apps* on one port of the running event loop; port 0 takes any free one.
+
+    An async context manager; it satisfies the `local` driver, so a `BroadcastManager(server=...)` can
+    publish on it without a hop.
+    """
+
+    def __init__(
+        self,
+        apps: Iterable[App],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 6001,
+        outbox_size: int = OUTBOX_SIZE,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self._outbox_size = outbox_size
+        self._node = Node(apps, encode=encode_frame)
+        self._listener: asyncio.Server | None = None
+        self._transports: Transports
+        self._ticker: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """The address, as a browser would write it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def connection_count(self) -> int:
+        """How many WebSocket connections are open."""
+        return self._node.connection_count
+
+    def publish(self, message: Message) -> Future[None]:
+        """Push *message* to its subscribers; callable from any thread."""
+        return self._node.publish(message)
+
+    async def start(self) -> None:
+        """Listen; raise `ConfigurationError` when the address cannot be had."""
+        loop = asyncio.get_running_loop()
+        self._transports = Transports(loop)
+        shell = NativeShell(self._node, self._transports, outbox_size=self._outbox_size)
+        try:
+            self._listener = await loop.create_server(shell, self.host, self.port, backlog=_BACKLOG)
+        except OSError as error:
+            raise ConfigurationError(_unavailable(self.host, self.port, error)) from error
+        self.port = self._listener.sockets[0].getsockname()[1]
+        self._node.open()
+        self._ticker = loop.create_task(self._tick(), name="broadcaster-tick")
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """Stop listening, close every connection with 4200, and wait up to *grace* seconds for them."""
+        if self._listener is None or self._ticker is None:
+            return
+        self._node.close()
+        self._listener.close()
+        self._transports.close_idle(HttpConnection)
+        await self._transports.wait_until_lost(grace)
+        self._ticker.cancel()
+        await asyncio.gather(self._ticker, return_exceptions=True)
+        self._listener = self._ticker = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            self._transports.enforce()
+            self._node.tick()
+
+
+def _unavailable(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"cannot listen on {host}:{port}: another program does; stop it or choose another port"
+    return f"cannot listen on {host}:{port}: {error.strerror or error}"
+
+
+def serve(
+    apps: Iterable[App], *, host: str, port: int, grace: float = 5.0, ready: Callable[[Server], None]
+) -> None:
+    """Run a server until SIGINT or SIGTERM, then stop it within *grace* seconds.
+
+    *ready* is called once it listens.
+    """
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        server = Server(apps, host=host, port=port)
+        await server.start()
+        try:
+            ready(server)
+            await stop.wait()
+        finally:
+            await server.stop(grace)
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(run())

@@ -1,0 +1,72 @@
+"""The native shell: WebSocket and HTTP API on one port, straight on the event loop's transports."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import unquote
+
+from broadcaster.protocol.api import ApiResponse
+from broadcaster.protocol.handshake import Refusal
+from broadcaster.server.http import Headers, HttpConnection, encode_response
+from broadcaster.server.node import Node
+from broadcaster.server.query import parse_query
+from broadcaster.server.transports import Transports
+from broadcaster.server.websocket import Handshake, WebSocketConnection
+
+__all__ = ["NativeShell"]
+
+
+class NativeShell:
+    """Makes the protocol of each connection that a listening socket accepts.
+
+    *outbox_size* bounds what a client may leave unread, in bytes.
+    """
+
+    def __init__(self, node: Node, transports: Transports, *, outbox_size: int) -> None:
+        self._node = node
+        self._transports = transports
+        self._outbox_size = outbox_size
+        self._frame_size = max(app.limits.frame_size for app in node.apps)
+
+    def __call__(self) -> HttpConnection:
+        return HttpConnection(answer=self._node.answer, upgrade=self._upgrade, transports=self._transports)
+
+    def _upgrade(self, transport: asyncio.Transport, target: str, headers: Headers, beyond: bytes) -> None:
+        path, _, query = target.partition("?")
+        if not path.startswith("/app/"):
+            self._decline(transport, ApiResponse(404, "no WebSocket here: the address is /app/{key}"))
+        elif self._node.draining:
+            # Not 4200: before the first frame pusher-js would come back in a tight loop.
+            self._decline(transport, ApiResponse(503, "the server is going away"))
+        else:
+            self._open(transport, Handshake(target, headers, max_size=self._frame_size), path, query, beyond)
+
+    def _open(
+        self, transport: asyncio.Transport, handshake: Handshake, path: str, query: str, beyond: bytes
+    ) -> None:
+        transport.write(handshake.finish())
+        if not handshake.accepted:
+            transport.close()
+            return
+        wire = WebSocketConnection(
+            transport, handshake.protocol, transports=self._transports, outbox_size=self._outbox_size
+        )
+        transport.set_protocol(wire)
+        admitted = self._node.admit(unquote(path.removeprefix("/app/")), _params(query))
+        if isinstance(admitted, Refusal):
+            self._node.refuse(admitted, wire)
+            return
+        wire.session = self._node.connect(admitted, wire)
+        if beyond:
+            wire.data_received(beyond)
+
+    def _decline(self, transport: asyncio.Transport, response: ApiResponse) -> None:
+        transport.write(encode_response(response, keep_alive=False))
+        transport.close()
+
+
+def _params(query: str) -> dict[str, str]:
+    try:
+        return dict(parse_query(query))
+    except ValueError:
+        return {}

@@ -1,0 +1,190 @@
+"""One process's share of the work: the hubs of its applications, and the carrying out of effects."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any
+from urllib.parse import unquote
+
+from broadcaster.errors import DeliveryError
+from broadcaster.messages import Message
+from broadcaster.protocol.api import ApiRequest, ApiResponse, answer
+from broadcaster.protocol.codes import Code
+from broadcaster.protocol.connection import Connection, Wire
+from broadcaster.protocol.effects import Effect, HangUp, Probe, Push
+from broadcaster.protocol.frames import error
+from broadcaster.protocol.handshake import Refusal, unknown_app, unsupported_protocol
+from broadcaster.protocol.hub import Hub
+from broadcaster.server.apps import App, check_apps
+
+__all__ = ["Node", "Session"]
+
+_logger = logging.getLogger("broadcaster.server")
+
+
+class Node:
+    """The hubs of *apps*; all of it runs on one event loop, except `publish()`.
+
+    *encode* turns the text of a frame into what the shell's wires write; it is called once for each
+    message, however many connections get it.
+    """
+
+    def __init__(self, apps: Iterable[App], *, encode: Callable[[str], Any]) -> None:
+        self.apps = check_apps(apps)
+        self.draining = False
+        self.slow_readers = 0
+        self._encode = encode
+        self._hubs = {
+            app.key: Hub(app.credentials, app.limits, client_events=app.client_events) for app in self.apps
+        }
+        self._by_id = {app.id: app for app in self.apps}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+
+    def open(self) -> None:
+        """Start on the running event loop."""
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
+        self.draining = False
+
+    def close(self) -> None:
+        """Hang up on everybody with 4200, which brings clients back at once, elsewhere or later."""
+        self.draining = True
+        for hub in self._hubs.values():
+            self.perform(hub.close(Code.RECONNECT, "Server is going away"))
+        self._loop = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the node runs."""
+        return self._loop is not None
+
+    @property
+    def connection_count(self) -> int:
+        """How many connections are open."""
+        return sum(len(hub.connections) for hub in self._hubs.values())
+
+    def admit(self, key: str, params: Mapping[str, str]) -> Hub | Refusal:
+        """Find the hub of the application that a client asks for."""
+        hub = self._hubs.get(key)
+        if hub is None:
+            return unknown_app(key)
+        return unsupported_protocol(params) or hub
+
+    def connect(self, hub: Hub, wire: Wire) -> Session:
+        """Open a connection on *hub*; its first frame is written before this returns."""
+        connection = Connection(_socket_id(taken=hub.connections), wire)
+        self.perform(hub.connected(connection, time.monotonic()))
+        return Session(self, hub, connection)
+
+    def refuse(self, refusal: Refusal, wire: Wire) -> None:
+        """Say why a connection may not open, then close it."""
+        wire.write(self._encode(error(refusal.code, refusal.message)))
+        wire.hang_up(refusal.code, refusal.message)
+        _logger.info("connection refused with %d: %s", refusal.code, refusal.message)
+
+    def answer(self, request: ApiRequest) -> ApiResponse:
+        """Answer a plain HTTP request, and do what it asks for."""
+        if request.path == "/up":
+            return ApiResponse(503, "draining") if self.draining else ApiResponse(200, '{"health":"OK"}')
+        if request.path.startswith("/app/"):
+            return ApiResponse(426, "this is the WebSocket address: connect with a Pusher client")
+        app = self._app_of(request.path)
+        if isinstance(app, ApiResponse):
+            return app
+        response = answer(self._hubs[app.key], app.credentials, request, now=time.time())
+        self.perform(response.effects)
+        return response
+
+    def publish(self, message: Message) -> Future[None]:
+        """Push *message* to its subscribers in the first application; callable from any thread."""
+        app = self.apps[0]
+        if (size := len(message.data.encode())) > app.limits.data_size:
+            reason = f"the data has {size} bytes, {app.limits.data_size} are allowed"
+            raise DeliveryError(reason, driver="local", status=413)
+        if self._loop is None:
+            raise DeliveryError("the server in this process is not running", driver="local", retryable=True)
+        future: Future[None] = Future()
+        if threading.get_ident() == self._thread:
+            self._publish(message, future)
+        else:
+            try:
+                self._loop.call_soon_threadsafe(self._publish, message, future)
+            except RuntimeError as closed:
+                raise DeliveryError(
+                    "the server in this process has stopped", driver="local", retryable=True
+                ) from closed
+        return future
+
+    def tick(self) -> None:
+        """Look for connections that have fallen silent; call it about once a second."""
+        now = time.monotonic()
+        for hub in self._hubs.values():
+            self.perform(hub.tick(now))
+
+    def perform(self, effects: Iterable[Effect]) -> None:
+        """Carry out what a hub wants, in order."""
+        for effect in effects:
+            match effect:
+                case Push(text, to, without):
+                    payload = self._encode(text)
+                    for connection in to:
+                        if connection is not without:
+                            connection.wire.write(payload)
+                case HangUp(connection, code, reason):
+                    connection.wire.hang_up(code, reason)
+                case Probe(connection):
+                    connection.wire.probe()
+
+    def _publish(self, message: Message, future: Future[None]) -> None:
+        hub = self._hubs[self.apps[0].key]
+        self.perform(
+            hub.broadcast(message.name, message.channels, message.data, except_socket=message.except_socket)
+        )
+        if not future.cancelled():
+            future.set_result(None)
+
+    def _app_of(self, path: str) -> App | ApiResponse:
+        root, _, rest = path.removeprefix("/").partition("/")
+        app_id = unquote(rest.partition("/")[0])
+        if root != "apps" or not app_id:
+            return ApiResponse(404, "no such route")
+        return self._by_id.get(app_id) or ApiResponse(404, f"no application has the id {app_id[:100]!r}")
+
+
+class Session:
+    """One open connection, as its shell sees it."""
+
+    __slots__ = ("_connection", "_hub", "_node")
+
+    def __init__(self, node: Node, hub: Hub, connection: Connection) -> None:
+        self._node, self._hub, self._connection = node, hub, connection
+
+    def received(self, text: str) -> None:
+        """Act on a text frame."""
+        self._node.perform(self._hub.received(self._connection, text, time.monotonic()))
+
+    def touched(self) -> None:
+        """Note a control frame: the peer lives."""
+        self._connection.touch(time.monotonic())
+
+    def closed(self) -> None:
+        """Forget the connection; harmless when repeated."""
+        self._node.perform(self._hub.disconnected(self._connection))
+
+    def cut_off(self) -> None:
+        """Note that the connection was dropped because its peer reads too slowly."""
+        self._node.slow_readers += 1
+        _logger.warning("connection %s cut off: it reads too slowly", self._connection.socket_id)
+
+
+def _socket_id(*, taken: Mapping[str, Any]) -> str:
+    while True:
+        socket_id = f"{secrets.randbelow(10**9) + 1}.{secrets.randbelow(10**9) + 1}"
+        if socket_id not in taken:
+            return socket_id

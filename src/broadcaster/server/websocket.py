@@ -1,0 +1,157 @@
+"""A WebSocket connection on a transport: prebuilt frames go out, text comes in."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from broadcaster.errors import MissingExtra
+from broadcaster.server.node import Session
+from broadcaster.server.transports import Transports
+
+try:
+    from websockets.datastructures import Headers
+    from websockets.frames import Frame, Opcode
+    from websockets.http11 import Request, Response
+    from websockets.protocol import SEND_EOF, State
+    from websockets.server import ServerProtocol
+except ImportError as error:
+    raise MissingExtra("websockets", extra="server") from error
+
+__all__ = ["Handshake", "WebSocketConnection", "encode_frame"]
+
+_CLOSE_SECONDS = 10.0
+
+# Quiet and shared: what a client does wrong is told to the client, in its close frame.
+_logger = logging.getLogger("broadcaster.server.websocket")
+_logger.setLevel(logging.CRITICAL)
+
+
+def encode_frame(text: str) -> bytes:
+    """Return the bytes of one unmasked text frame, good for any number of connections."""
+    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+
+
+class Handshake:
+    """The opening handshake; *accepted* says whether it becomes a WebSocket.
+
+    *max_size* bounds an incoming message, in bytes; a larger one closes the connection with 1009.
+    """
+
+    def __init__(self, target: str, headers: list[tuple[str, str]], *, max_size: int) -> None:
+        self.protocol = ServerProtocol(max_size=max_size, logger=_logger)
+        self.protocol.receive_data(Request(target, Headers(headers)).serialize())
+        self._response = self._decide()
+        self.accepted = self._response is not None and self._response.status_code == 101
+
+    def finish(self) -> bytes:
+        """Return the bytes of the answer."""
+        if self._response is None:
+            self._response = self.protocol.reject(400, "this is not a WebSocket handshake\n")
+        self.protocol.send_response(self._response)
+        return b"".join(self.protocol.data_to_send())
+
+    def _decide(self) -> Response | None:
+        for request in self.protocol.events_received():
+            if isinstance(request, Request):
+                return self.protocol.accept(request)
+        return None
+
+
+class WebSocketConnection(asyncio.Protocol):
+    """One open WebSocket; it is the hub's `Wire`.
+
+    What the peer does not read is kept up to *outbox_size* bytes; beyond that the connection is cut.
+    """
+
+    __slots__ = ("_fragments", "_protocol", "_transport", "_transports", "session", "write")
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        protocol: ServerProtocol,
+        *,
+        transports: Transports,
+        outbox_size: int,
+    ) -> None:
+        self._transport = transport
+        self._protocol = protocol
+        self._transports = transports
+        self._fragments: bytearray | None = None
+        self.session: Session | None = None
+        # The transport's own method: fan-out calls it for every subscriber.
+        self.write = transport.write
+        transport.set_write_buffer_limits(high=outbox_size)
+
+    def probe(self) -> None:
+        """Send a ping."""
+        self._protocol.send_ping(b"")
+        self._flush()
+
+    def hang_up(self, code: int, reason: str) -> None:
+        """Send a close frame, and give the peer some seconds to answer it."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(code, reason[:100])
+            self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Take frames apart; the answers to pings and close frames are the library's."""
+        self._protocol.receive_data(data)
+        for frame in self._protocol.events_received():
+            if isinstance(frame, Frame) and self._protocol.close_sent is None:
+                self._take(frame)
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the hub."""
+        self._transports.lost(self._transport)
+        self._end()
+
+    def pause_writing(self) -> None:
+        """Cut off a peer whose outbox is full: waiting for it would cost memory, or the others' time."""
+        if self.session is not None and not self._transport.is_closing():
+            self.session.cut_off()
+        self._transport.abort()
+
+    def resume_writing(self) -> None:
+        """Do nothing: a peer that was cut off does not come back."""
+
+    def _take(self, frame: Frame) -> None:
+        session = self.session
+        match frame.opcode:
+            case Opcode.TEXT | Opcode.CONT if session is not None:
+                self._take_text(frame, session)
+            case Opcode.BINARY:
+                self._protocol.fail(1003, "only text frames are understood")
+            case Opcode.PING | Opcode.PONG if session is not None:
+                session.touched()
+
+    def _take_text(self, frame: Frame, session: Session) -> None:
+        payload = frame.data
+        if self._fragments is not None or not frame.fin:
+            self._fragments = (self._fragments or bytearray()) + frame.data
+            session.touched()
+            if not frame.fin:
+                return
+            payload, self._fragments = bytes(self._fragments), None
+        try:
+            text = payload.decode()
+        except UnicodeDecodeError:
+            self._protocol.fail(1007, "text must be UTF-8")
+        else:
+            session.received(text)
+
+    def _flush(self) -> None:
+        for data in self._protocol.data_to_send():
+            if data is not SEND_EOF:
+                self.write(data)
+            elif self._transport.can_write_eof() and not self._transport.is_closing():
+                self._transport.write_eof()
+        if self._protocol.close_expected():
+            self._transports.limit(self._transport, _CLOSE_SECONDS)
+            self._end()
+
+    def _end(self) -> None:
+        session, self.session = self.session, None
+        if session is not None:
+            session.closed()
