@@ -1,0 +1,95 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["nox[uv]>=2025.2"]
+# ///
+"""Every check of this project: `uv run noxfile.py` runs them all, `-s NAME` one of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+ROOT = Path(__file__).parent
+
+nox.needs_version = ">=2025.2"
+nox.options.default_venv_backend = "uv"
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests", "docs", "e2e", "bench"]
+
+
+def install(session: nox.Session, group: str) -> None:
+    """Install the project and one dependency group, as `uv.lock` has them."""
+    session.run_install(
+        "uv", "sync", "--locked", "--no-default-groups", f"--group={group}", f"--python={session.virtualenv.location}",
+        env={"UV_PROJECT_ENVIRONMENT": session.virtualenv.location},
+    )  # fmt: skip
+
+
+def need(session: nox.Session, programs: dict[str, str]) -> None:
+    """Install the Debian packages that hold *programs* where they are missing and this is root."""
+    missing = sorted({package for program, package in programs.items() if shutil.which(program) is None})
+    if not missing:
+        return
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        session.error(f"missing {', '.join(missing)}: install them with your system's package manager")
+    env = {"DEBIAN_FRONTEND": "noninteractive"}
+    session.run("apt-get", "update", "-qq", external=True, env=env)
+    session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, external=True, env=env)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the test-suite on every Python that is here."""
+    install(session, "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types with mypy, strictly, and with pyright."""
+    install(session, "types")
+    session.run("mypy")
+    session.run("pyright", env={"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"})
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and form with ruff."""
+    install(session, "lint")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the pages, strictly, and run every Python block in them."""
+    install(session, "docs")
+    session.run("mkdocs", "build", "--strict", "--quiet", env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run("pytest", "docs", "README.md", "-q")
+
+
+@nox.session
+def e2e(session: nox.Session) -> None:
+    """Run the real clients, in Node and in Chromium, against the real server."""
+    need(session, {"node": "nodejs", "npm": "npm", "chromium": "chromium"})
+    install(session, "e2e")
+    with session.chdir("tests/e2e"):
+        session.run("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", external=True)
+    session.run("pytest", "tests/e2e", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure, and print ratios; the default is the two-minute version."""
+    install(session, "bench")
+    session.run("python", "-m", "benchmarks", *(session.posargs or ["--quick"]))
+
+
+if __name__ == "__main__":
+    nox.main()
