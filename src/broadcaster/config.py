@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from broadcaster.errors import ConfigurationError, named
 
 __all__ = ["KINDS", "AblyOptions", "DriverConfig", "PusherOptions", "RedisOptions", "Settings", "suggestion"]
+
+S = TypeVar("S", bound=BaseSettings)
 
 _OPTIONS = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True, env_ignore_empty=True)
 
@@ -86,7 +88,7 @@ class Settings:
         if env_file is not None and not Path(env_file).is_file():
             raise ConfigurationError(f"no such file: {str(env_file)!r}")
         try:
-            env = _Environment(_env_file=env_file)
+            env = _read_variables(_Environment, env_file)
         except (ValidationError, ValueError) as error:
             raise ConfigurationError(_told(error)) from None
         base = cls.from_toml(env.config) if env.config else cls()
@@ -171,10 +173,16 @@ def _read_drivers(tables: Mapping[str, Mapping[str, Any]], problems: list[str]) 
 
 def _from_variables(kind: str, env_file: str | Path | None, problems: list[str]) -> DriverConfig:
     try:
-        return DriverConfig(kind, _plain(KINDS[kind](_env_file=env_file)))
+        return DriverConfig(kind, _plain(_read_variables(KINDS[kind], env_file)))
     except ValidationError as error:
         problems.append(f"driver {kind!r}: {_told(error)}")
         return DriverConfig(kind)
+
+
+def _read_variables(model: type[S], env_file: str | Path | None) -> S:
+    # Type checkers see the fields only, not the parameters that every BaseSettings takes besides.
+    read: Callable[..., S] = model
+    return read(_env_file=env_file)
 
 
 def _plain(options: BaseSettings) -> dict[str, Any]:

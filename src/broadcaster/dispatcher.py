@@ -33,6 +33,7 @@ class Drivers(Protocol):
 
     def driver(self, name: str) -> Driver:
         """Return the driver of that name; raise `ConfigurationError` for an unknown one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ def _hooks_of(cls: type) -> _Hooks:
     try:
         return _known_hooks[cls]
     except KeyError:
-        on = getattr(cls, "broadcast_on", None)
+        on: Callable[[Any], Channels] | None = getattr(cls, "broadcast_on", None)
         if not callable(on):
             raise TypeError(f"{cls.__name__} is not broadcastable; give it a broadcast_on() method") from None
         _known_hooks[cls] = hooks = _Hooks(

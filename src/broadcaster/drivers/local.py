@@ -23,6 +23,7 @@ class LocalServer(Protocol):
         The future is done when it is pushed, and already done when called on the server's own event
         loop. Raises `DeliveryError` when the server does not run.
         """
+        ...
 
 
 class LocalDriver(Driver):

@@ -11,7 +11,7 @@ __all__ = ["Connection", "User", "Wire"]
 class Wire(Protocol):
     """The shell's side of a connection; the hub carries it along and never touches it."""
 
-    def write(self, payload: Any) -> object:
+    def write(self, payload: Any, /) -> object:
         """Send one encoded frame, without blocking; what a slow reader leaves behind is bounded."""
 
     def probe(self) -> None:

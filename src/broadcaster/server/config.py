@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -28,8 +30,10 @@ def app_from_env(env_file: str | Path | None = None) -> App:
 
     Raises `ConfigurationError`, which names every one that is missing.
     """
+    # Type checkers see the fields only, not the parameters that every BaseSettings takes besides.
+    read_variables = cast("Callable[..., _AppVariables]", _AppVariables)
     try:
-        read = _AppVariables(_env_file=env_file)
+        read = read_variables(_env_file=env_file)
     except ValidationError as error:
         missing = ", ".join(str(found["loc"][0]) for found in error.errors(include_input=False))
         raise ConfigurationError(f"missing {missing}: the credentials of the application to serve") from None

@@ -29,7 +29,7 @@ _IDLE_SECONDS = 75.0
 
 Headers = list[tuple[str, str]]
 Upgrade = Callable[[asyncio.Transport, str, Headers, bytes], None]
-"""Takes the transport, the target, the headers and what the client has sent beyond them."""
+"""Takes the transport, the target, the headers, and what the client has sent beyond them."""
 
 
 class HttpConnection(asyncio.Protocol):
@@ -50,6 +50,7 @@ class HttpConnection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._refusal: tuple[int, str] | None = None
         self._unparsed = 0
+        self._head_size = 0
         self._reset()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -91,15 +91,16 @@ class WebSocketConnection(asyncio.Protocol):
     def hang_up(self, code: int, reason: str) -> None:
         """Send a close frame, and give the peer some seconds to answer it."""
         if self._protocol.state is State.OPEN:
-            self._protocol.send_close(code, reason[:100])
+            # RFC 6455, 5.5.1: with its code, a close frame holds 125 bytes.
+            self._protocol.send_close(code, reason.encode()[:123].decode(errors="ignore"))
             self._flush()
 
     def data_received(self, data: bytes) -> None:
         """Take frames apart; the answers to pings and close frames are the library's."""
         self._protocol.receive_data(data)
         for frame in self._protocol.events_received():
-            if isinstance(frame, Frame) and self._protocol.close_sent is None:
-                self._take(frame)
+            if isinstance(frame, Frame) and self.session is not None:
+                self._take(frame, self.session)
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -116,30 +117,34 @@ class WebSocketConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Do nothing: a peer that was cut off does not come back."""
 
-    def _take(self, frame: Frame) -> None:
-        session = self.session
+    def _take(self, frame: Frame, session: Session) -> None:
         match frame.opcode:
-            case Opcode.TEXT | Opcode.CONT if session is not None:
+            case Opcode.TEXT | Opcode.CONT:
                 self._take_text(frame, session)
-            case Opcode.BINARY:
-                self._protocol.fail(1003, "only text frames are understood")
-            case Opcode.PING | Opcode.PONG if session is not None:
+            case Opcode.PING | Opcode.PONG:
                 session.touched()
+            case Opcode.BINARY:
+                self._fail(1003, "only text frames are understood")
 
     def _take_text(self, frame: Frame, session: Session) -> None:
         payload = frame.data
         if self._fragments is not None or not frame.fin:
-            self._fragments = (self._fragments or bytearray()) + frame.data
             session.touched()
+            self._fragments = self._fragments or bytearray()
+            self._fragments += frame.data
             if not frame.fin:
                 return
-            payload, self._fragments = bytes(self._fragments), None
+            payload, self._fragments = self._fragments, None
         try:
-            text = payload.decode()
+            text = str(payload, "utf-8")
         except UnicodeDecodeError:
-            self._protocol.fail(1007, "text must be UTF-8")
+            self._fail(1007, "text must be UTF-8")
         else:
             session.received(text)
+
+    def _fail(self, code: int, reason: str) -> None:
+        self._protocol.fail(code, reason)
+        self._flush()
 
     def _flush(self) -> None:
         for data in self._protocol.data_to_send():
