@@ -22,16 +22,23 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Event broadcasting for Python.",
 )
 app.command()(serve)
 app.command()(demo)
 
 
-@app.callback()
-def _root(
-    *, version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the shape that typer calls
+    if wanted:
         typer.echo(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    """Event broadcasting for Python."""

@@ -27,6 +27,7 @@ Send: TypeAlias = Callable[[Event], Awaitable[None]]
 
 _BODY_SIZE = 1_048_576
 _OUTBOX_SIZE = 1_048_576
+_CLOSE_SECONDS = 10.0
 
 
 class AsgiServer:
@@ -66,6 +67,7 @@ class AsgiServer:
             yield
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Be an ASGI application; raise `ConfigurationError` when nothing has started it."""
         match scope["type"]:
             case "lifespan":
                 await self._live(receive, send)
@@ -117,17 +119,13 @@ class AsgiServer:
             await send({"type": "websocket.close"})
             return
         await send({"type": "websocket.accept"})
-        wire = AsgiWire()
-        writer = asyncio.create_task(wire.pump(send))
+        wire = AsgiWire(send)
         try:
-            await self._converse(path, scope, receive, wire, writer)
+            await self._converse(path, scope, receive, wire)
         finally:
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+            await wire.end()
 
-    async def _converse(
-        self, path: str, scope: Scope, receive: Receive, wire: AsgiWire, writer: asyncio.Task[None]
-    ) -> None:
+    async def _converse(self, path: str, scope: Scope, receive: Receive, wire: AsgiWire) -> None:
         try:
             params = dict(parse_query(scope["query_string"].decode("latin-1")))
         except ValueError:
@@ -135,13 +133,13 @@ class AsgiServer:
         admitted = self._node.admit(unquote(path.removeprefix("/app/")), params)
         if isinstance(admitted, Refusal):
             self._node.refuse(admitted, wire)
-            await writer
+            await asyncio.wait({wire.writer}, timeout=_CLOSE_SECONDS)
             return
         session = self._node.connect(admitted, wire)
         try:
-            await _listen(receive, session, writer)
+            await _listen(receive, session, wire.writer)
         finally:
-            if wire.full:
+            if wire.overflowed:
                 session.cut_off()
             session.closed()
 
@@ -149,20 +147,24 @@ class AsgiServer:
 class AsgiWire:
     """The hub's wire over an ASGI server: frames wait in a bounded outbox for one writing task."""
 
-    def __init__(self) -> None:
-        self.full = False
+    def __init__(self, send: Send) -> None:
+        self.overflowed = False
         self._outbox: deque[str] = deque()
         self._size = 0
         self._goodbye: tuple[int, str] | None = None
         self._ready = asyncio.Event()
+        self.writer = asyncio.create_task(self._write_all(send), name="broadcaster-writer")
 
     def write(self, payload: str) -> None:
         """Queue one frame; a peer that leaves too much unread is cut off."""
+        if self.overflowed:
+            return
         self._outbox.append(payload)
         self._size += len(payload)
         if self._size > _OUTBOX_SIZE:
-            self.full = True
-            self._outbox.clear()
+            self.overflowed = True
+            # The task may be waiting for a peer that never reads again.
+            self.writer.cancel()
         self._ready.set()
 
     def probe(self) -> None:
@@ -173,21 +175,22 @@ class AsgiWire:
         self._goodbye = (code, reason)
         self._ready.set()
 
-    async def pump(self, send: Send) -> None:
+    async def end(self) -> None:
+        """Stop writing."""
+        self.writer.cancel()
+        await asyncio.gather(self.writer, return_exceptions=True)
+
+    async def _write_all(self, send: Send) -> None:
         """Send what is queued until the connection is to be closed."""
-        while True:
+        while self._goodbye is None or self._outbox:
             await self._ready.wait()
             self._ready.clear()
             while self._outbox:
                 payload = self._outbox.popleft()
                 await send({"type": "websocket.send", "text": payload})
                 self._size -= len(payload)
-            if self.full:
-                return
-            if self._goodbye is not None:
-                code, reason = self._goodbye
-                await send({"type": "websocket.close", "code": code, "reason": reason})
-                return
+        code, reason = self._goodbye
+        await send({"type": "websocket.close", "code": code, "reason": reason})
 
 
 async def _listen(receive: Receive, session: Session, writer: asyncio.Task[None]) -> None:

@@ -82,8 +82,7 @@ class HttpConnection(asyncio.Protocol):
         else:
             # A header that never ends is kept inside the parser, out of sight of `on_header()`.
             self._unparsed = 0 if self._in_body else self._unparsed + len(data)
-            if self._refusal is None and max(self._head_size, self._unparsed) > _HEAD_SIZE:
-                self._refusal = (431, f"the request's head is larger than {_HEAD_SIZE} bytes")
+            self._check_head(self._unparsed)
             if self._refusal is not None:
                 self._refuse(*self._refusal)
 
@@ -106,7 +105,8 @@ class HttpConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Invite the body, where the client waits to be asked."""
         self._in_body = True
-        if self._expects:
+        self._check_head(self._head_size)
+        if self._expects and self._refusal is None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -138,6 +138,10 @@ class HttpConnection(asyncio.Protocol):
         except Exception:
             _logger.exception("%s %s", request.method, request.path)
             return ApiResponse(500, "internal server error; the server's log has the details")
+
+    def _check_head(self, size: int) -> None:
+        if size > _HEAD_SIZE:
+            self._refusal = (431, f"the request's head is larger than {_HEAD_SIZE} bytes")
 
     def _wants_websocket(self) -> bool:
         upgrades = [value.lower() for name, value in self._headers if name.lower() == "upgrade"]

@@ -29,6 +29,7 @@ class NativeShell:
         self._frame_size = max(app.limits.frame_size for app in node.apps)
 
     def __call__(self) -> HttpConnection:
+        """Return the protocol of one more connection."""
         return HttpConnection(answer=self._node.answer, upgrade=self._upgrade, transports=self._transports)
 
     def _upgrade(self, transport: asyncio.Transport, target: str, headers: Headers, beyond: bytes) -> None:

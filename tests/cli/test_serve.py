@@ -1,0 +1,100 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from tests.server.clients import APP, SECONDS, client, plain
+
+CREDENTIALS = {"PUSHER_APP_ID": APP.id, "PUSHER_APP_KEY": APP.key, "PUSHER_APP_SECRET": APP.secret}
+
+
+@contextmanager
+def broadcaster(*arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    env = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PUSHER_", "BROADCAST_"))
+    }
+    command = [sys.executable, "-m", "broadcaster", *arguments]
+    with subprocess.Popen(command, env=env | variables, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def port_of(process: subprocess.Popen[str]) -> int:
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    match = re.search(r"listening on http://127\.0\.0\.1:(\d+)", line)
+    assert match is not None, line + process.stderr.read()
+    return int(match[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_until_a_signal_and_then_leaves_in_order(number: signal.Signals) -> None:
+    with (
+        broadcaster("serve", "--port", "0", **CREDENTIALS) as process,
+        client(port := port_of(process)) as browser,
+    ):
+        assert plain(port, "GET", "/up").status == 200
+        assert browser.is_alive()
+
+        process.send_signal(number)
+
+        with pytest.raises(ConnectionClosed) as closed:
+            browser.receive()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4200
+        assert process.wait(SECONDS) == 0
+
+
+def test_the_address_line_names_the_application_but_not_its_secret() -> None:
+    with broadcaster("serve", "--port", "0", **CREDENTIALS) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+
+    assert APP.key in line
+    assert APP.secret not in line
+
+
+def test_missing_credentials_are_named_in_one_line() -> None:
+    with broadcaster("serve", "--port", "0", PUSHER_APP_ID="1") as process:
+        _, text = process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 1
+    assert text.startswith("broadcaster: missing PUSHER_APP_KEY, PUSHER_APP_SECRET")
+    assert len(text.splitlines()) == 1
+
+
+def test_the_development_application_is_for_this_machine_only() -> None:
+    with broadcaster("serve", "--dev", "--host", "0.0.0.0") as process:
+        _, text = process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 2
+    assert "127.0.0.1 only" in text
+
+
+def test_the_development_application_needs_no_credentials() -> None:
+    with (
+        broadcaster("serve", "--dev", "--port", "0") as process,
+        client(port_of(process), key="app-key") as browser,
+    ):
+        assert browser.is_alive()
+
+
+def test_a_port_in_use_is_one_line() -> None:
+    with broadcaster("serve", "--dev", "--port", "0") as first:
+        port = port_of(first)
+        with broadcaster("serve", "--dev", "--port", str(port)) as second:
+            _, text = second.communicate(timeout=SECONDS)
+
+    assert second.returncode == 1
+    assert (
+        text
+        == f"broadcaster: cannot listen on 127.0.0.1:{port}: another program does; stop it or choose another port\n"
+    )

@@ -1,0 +1,121 @@
+"""Small clients for tests of the server: a WebSocket that speaks the protocol, and signed HTTP."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+from broadcaster.server import App
+from broadcaster.signing import Credentials, body_digest
+
+APP = App(id="3", key="278d425bdf160c739803", secret="7ad3773142a6692b25b8")
+CREDENTIALS = Credentials(APP.key, APP.secret)
+SECONDS = 5.0
+
+UPGRADE = (
+    b"Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+class Client:
+    """A WebSocket that has been through `connection_established`."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.established = self.receive()
+        self.socket_id: str = json.loads(self.established["data"])["socket_id"]
+
+    def receive(self) -> dict[str, Any]:
+        frame: dict[str, Any] = json.loads(self.socket.recv(timeout=SECONDS))
+        return frame
+
+    def send(self, event: str, **fields: object) -> None:
+        self.socket.send(json.dumps({"event": event, **fields}))
+
+    def subscribe(self, channel: str, *, user_id: str | None = None) -> dict[str, Any]:
+        data: dict[str, str] = {"channel": channel}
+        if user_id is not None:
+            data["channel_data"] = json.dumps({"user_id": user_id})
+        if channel.startswith(("private-", "presence-")):
+            data["auth"] = CREDENTIALS.channel_auth(self.socket_id, channel, data.get("channel_data"))
+        self.send("pusher:subscribe", data=data)
+        return self.receive()
+
+    def is_alive(self) -> bool:
+        self.send("pusher:ping", data={})
+        return bool(self.receive()["event"] == "pusher:pong")
+
+
+@contextmanager
+def client(port: int, *, key: str = APP.key, query: str = "?protocol=7") -> Iterator[Client]:
+    with connect(f"ws://127.0.0.1:{port}/app/{key}{query}", open_timeout=SECONDS, close_timeout=1) as socket:
+        yield Client(socket)
+
+
+@dataclass
+class Answer:
+    status: int
+    body: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def call(
+    port: int, method: str, path: str, body: object = None, *, credentials: Credentials = CREDENTIALS
+) -> Answer:
+    """Make one signed call of the HTTP API."""
+    raw = b"" if body is None else json.dumps(body).encode()
+    params = [
+        ("auth_key", credentials.key),
+        ("auth_timestamp", str(int(time.time()))),
+        ("auth_version", "1.0"),
+    ]
+    if raw:
+        params.append(("body_md5", body_digest(raw)))
+    params.append(("auth_signature", credentials.request_signature(method, path, params)))
+    query = "&".join(f"{name}={value}" for name, value in params)
+    return plain(port, method, f"{path}?{query}", raw)
+
+
+def plain(port: int, method: str, target: str, body: bytes = b"") -> Answer:
+    connection = HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    try:
+        connection.request(method, target, body=body or None)
+        response = connection.getresponse()
+        return Answer(response.status, response.read().decode())
+    finally:
+        connection.close()
+
+
+@contextmanager
+def raw(port: int) -> Iterator[socket.socket]:
+    """A bare TCP connection, for what no well-behaved client does."""
+    with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection:
+        yield connection
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Read until the server closes the connection."""
+    received = b""
+    while chunk := connection.recv(65_536):
+        received += chunk
+    return received
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float = SECONDS) -> None:
+    """Return when *condition* holds; fail when it does not within *seconds*."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0)

@@ -1,0 +1,152 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from broadcaster import AnonymousEvent, BroadcastManager, ConfigurationError, DeliveryError, Settings
+from broadcaster.protocol.limits import Limits
+from broadcaster.server import App, Server
+from tests.server.clients import APP, SECONDS
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    async with Server([APP], port=0) as running:
+        yield running
+
+
+def address(server: Server) -> str:
+    return f"ws://127.0.0.1:{server.port}/app/{APP.key}?protocol=7"
+
+
+async def test_events_are_published_from_the_servers_own_loop_without_waiting(server: Server) -> None:
+    async with connect(address(server)) as browser, asyncio.timeout(SECONDS):
+        await browser.recv()
+        await browser.send('{"event":"pusher:subscribe","data":{"channel":"lobby"}}')
+        await browser.recv()
+        async with BroadcastManager(Settings(default="local"), server=server) as broadcast:
+            await broadcast.asend(AnonymousEvent("one", on="lobby"))
+            broadcast.send(AnonymousEvent("two", on="lobby"))
+
+        assert json.loads(await browser.recv())["event"] == "one"
+        assert json.loads(await browser.recv())["event"] == "two"
+
+
+async def test_events_are_published_from_another_thread(server: Server) -> None:
+    async with connect(address(server)) as browser, asyncio.timeout(SECONDS):
+        await browser.recv()
+        await browser.send('{"event":"pusher:subscribe","data":{"channel":"lobby"}}')
+        await browser.recv()
+        broadcast = BroadcastManager(Settings(default="local"), server=server)
+
+        await asyncio.to_thread(broadcast.send, AnonymousEvent("e", on="lobby"))
+
+        assert json.loads(await browser.recv())["event"] == "e"
+
+
+async def test_data_beyond_the_limit_is_refused_before_it_is_pushed(server: Server) -> None:
+    broadcast = BroadcastManager(Settings(default="local"), server=server)
+
+    with pytest.raises(DeliveryError, match="10240 are allowed") as refused:
+        await broadcast.asend(AnonymousEvent("e", on="lobby", data={"x": "y" * 10_240}))
+
+    assert (refused.value.status, refused.value.retryable) == (413, False)
+
+
+async def test_stopping_closes_every_connection_with_4200() -> None:
+    async with Server([APP], port=0) as server, asyncio.timeout(SECONDS):
+        browser = await connect(address(server))
+        await browser.recv()
+
+    with pytest.raises(ConnectionClosed) as closed:
+        await browser.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4200
+
+
+async def test_an_upgrade_on_an_open_connection_is_refused_with_503_once_the_server_drains() -> None:
+    server = Server([APP], port=0)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /up HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
+    await writer.drain()
+    server._node.draining = True
+
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(address(server))
+
+    assert refused.value.response.status_code == 503
+    writer.close()
+    await server.stop()
+    assert reader.at_eof() or await reader.read() == b""
+
+
+async def test_stopping_waits_no_longer_than_the_grace_period_for_a_peer_that_does_not_answer() -> None:
+    server = Server([APP], port=0)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"POST /apps/3/events HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")
+    silent = await connect(address(server))
+    await silent.recv()
+    silent.transport.pause_reading()
+
+    async with asyncio.timeout(SECONDS):
+        await server.stop(grace=0.05)
+
+    assert server.connection_count == 0
+    writer.close()
+    silent.transport.abort()
+    assert await reader.read() == b""
+
+
+async def test_a_server_starts_again_on_the_port_it_had() -> None:
+    server = Server([APP], port=0)
+    async with server:
+        first = server.port
+    async with server:
+        assert server.port == first
+
+
+async def test_a_port_in_use_is_named(server: Server) -> None:
+    with pytest.raises(
+        ConfigurationError, match=f"cannot listen on 127.0.0.1:{server.port}: another program does"
+    ):
+        await Server([APP], port=server.port).start()
+
+
+async def test_publishing_on_a_stopped_server_fails_and_may_be_tried_again() -> None:
+    broadcast = BroadcastManager(Settings(default="local"), server=Server([APP], port=0))
+
+    with pytest.raises(DeliveryError, match="is not running") as refused:
+        await broadcast.asend(AnonymousEvent("e", on="lobby"))
+
+    assert refused.value.retryable
+
+
+async def test_a_silent_peer_is_probed_and_then_hung_up_on_with_4201() -> None:
+    hasty = App(id="3", key=APP.key, secret=APP.secret, limits=Limits(activity_timeout=1, pong_timeout=1))
+    async with Server([hasty], port=0) as server, asyncio.timeout(SECONDS):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(
+            b"GET /app/" + APP.key.encode() + b"?protocol=7 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        ping, error, close = b"\x89\x00", b'"code":4201', b"\x10\x69"
+        received = await reader.readuntil(close)
+        writer.close()
+
+    assert received.index(ping) < received.index(error)
+
+
+async def test_a_peer_that_only_answers_pings_stays_connected() -> None:
+    hasty = App(id="3", key=APP.key, secret=APP.secret, limits=Limits(activity_timeout=1, pong_timeout=1))
+    async with Server([hasty], port=0) as server, asyncio.timeout(3 * SECONDS):
+        # This client's library answers control pings; nobody here ever sends a pusher:pong.
+        async with connect(address(server), ping_interval=None) as browser:
+            await browser.recv()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(browser.recv(), 3.5)
+            assert server.connection_count == 1

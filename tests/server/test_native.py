@@ -1,0 +1,236 @@
+import json
+import socket
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Frame, Opcode
+from websockets.sync.client import connect
+
+from broadcaster import AnonymousEvent, BroadcastManager, Settings
+from broadcaster.server import App, ServerThread
+from tests.server.clients import APP, SECONDS, UPGRADE, call, client, plain, raw, read_all, wait_until
+
+
+def local(server: ServerThread) -> BroadcastManager:
+    return BroadcastManager(Settings(default="local"), server=server)
+
+
+def test_the_first_frame_names_the_socket_and_the_activity_timeout(server: ServerThread) -> None:
+    with client(server.port) as browser:
+        data = json.loads(browser.established["data"])
+
+    assert browser.established["event"] == "pusher:connection_established"
+    assert data["activity_timeout"] == 120
+    assert data["socket_id"].replace(".", "").isdigit()
+
+
+@pytest.mark.parametrize("version", ["5", "6", "7"])
+def test_the_protocol_versions_that_clients_speak_are_taken(server: ServerThread, version: str) -> None:
+    with client(server.port, query=f"?protocol={version}&client=java-client&version=2.4.4") as browser:
+        assert browser.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("key", "query", "code"),
+    [("nobody", "?protocol=7", 4001), (APP.key, "", 4008), (APP.key, "?protocol=3", 4007)],
+)
+def test_a_refused_connection_gets_an_error_frame_and_then_the_same_close_code(
+    server: ServerThread, key: str, query: str, code: int
+) -> None:
+    with connect(f"ws://127.0.0.1:{server.port}/app/{key}{query}") as browser:
+        error = json.loads(browser.recv(timeout=SECONDS))
+        with pytest.raises(ConnectionClosed) as closed:
+            browser.recv(timeout=SECONDS)
+
+    assert error["event"] == "pusher:error"
+    assert error["data"]["code"] == code
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == code
+
+
+def test_a_websocket_elsewhere_than_under_app_is_not_found(server: ServerThread) -> None:
+    with pytest.raises(InvalidStatus) as refused, connect(f"ws://127.0.0.1:{server.port}/chat"):
+        pass
+
+    assert refused.value.response.status_code == 404
+
+
+def test_an_event_posted_to_the_api_reaches_the_subscriber_as_it_was_posted(server: ServerThread) -> None:
+    with client(server.port) as browser:
+        browser.subscribe("private-orders.7")
+
+        answer = call(
+            server.port,
+            "POST",
+            "/apps/3/events",
+            {"name": "Shipped", "channel": "private-orders.7", "data": '{"a": {}}'},
+        )
+
+        assert (answer.status, answer.body) == (200, "{}")
+        assert browser.receive() == {"event": "Shipped", "channel": "private-orders.7", "data": '{"a": {}}'}
+
+
+def test_an_event_sent_by_the_local_driver_skips_the_socket_it_came_from(server: ServerThread) -> None:
+    with client(server.port) as sender, client(server.port) as other, local(server) as broadcast:
+        sender.subscribe("chat")
+        other.subscribe("chat")
+
+        answer = call(
+            server.port,
+            "POST",
+            "/apps/3/events",
+            {"name": "Said", "channels": ["chat"], "data": "{}", "socket_id": sender.socket_id},
+        )
+        broadcast.send(AnonymousEvent("Next", on="chat"))
+
+        assert answer.status == 200
+        assert [other.receive()["event"], other.receive()["event"]] == ["Said", "Next"]
+        assert sender.receive()["event"] == "Next"
+
+
+def test_presence_survives_a_connection_that_just_drops(server: ServerThread) -> None:
+    with client(server.port) as stays:
+        stays.subscribe("presence-room", user_id="ann")
+        with client(server.port) as leaves:
+            leaves.subscribe("presence-room", user_id="bob")
+            added = stays.receive()
+            leaves.socket.socket.shutdown(socket.SHUT_RDWR)
+            removed = stays.receive()
+
+    assert (added["event"], removed["event"]) == (
+        "pusher_internal:member_added",
+        "pusher_internal:member_removed",
+    )
+    assert json.loads(removed["data"]) == {"user_id": "bob"}
+
+
+def test_terminating_a_user_closes_every_connection_that_signed_in(server: ServerThread) -> None:
+    with client(server.port) as browser:
+        user_data = json.dumps({"id": "ann/1"})
+        browser.send(
+            "pusher:signin",
+            data={"auth": APP.credentials.user_auth(browser.socket_id, user_data), "user_data": user_data},
+        )
+        assert browser.receive()["event"] == "pusher:signin_success"
+
+        answer = call(server.port, "POST", "/apps/3/users/ann/1/terminate_connections", {})
+
+        assert answer.status == 200
+        assert browser.receive()["data"]["code"] == 4009
+        with pytest.raises(ConnectionClosed) as closed:
+            browser.receive()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4009
+
+
+def test_applications_do_not_hear_each_other() -> None:
+    other = App(id="4", key="other", secret="secret")
+    with (
+        ServerThread([APP, other], port=0) as server,
+        client(server.port) as ours,
+        client(server.port, key="other") as theirs,
+    ):
+        ours.subscribe("lobby")
+        theirs.subscribe("lobby")
+
+        call(
+            server.port,
+            "POST",
+            "/apps/4/events",
+            {"name": "e", "channel": "lobby", "data": "{}"},
+            credentials=other.credentials,
+        )
+
+        assert theirs.receive()["event"] == "e"
+        assert ours.is_alive()
+
+
+def test_a_reader_that_stops_reading_is_cut_off_and_the_others_get_everything(
+    server: ServerThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    with raw(server.port) as stalled, client(server.port) as healthy, local(server) as broadcast:
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        subscribe = b'{"event":"pusher:subscribe","data":{"channel":"feed"}}'
+        stalled.sendall(b"GET /app/" + APP.key.encode() + b"?protocol=7 HTTP/1.1\r\n" + UPGRADE)
+        stalled.sendall(Frame(Opcode.TEXT, subscribe).serialize(mask=True))
+        wait_until(lambda: call(server.port, "GET", "/apps/3/channels").json == {"channels": {"feed": {}}})
+        healthy.subscribe("feed")
+
+        sent = 0
+        while server.connection_count == 2:
+            assert sent < 5_000, "the stalled reader was never cut off"
+            broadcast.send(AnonymousEvent("tick", on="feed", data={"n": sent, "fill": "x" * 9_000}))
+            assert json.loads(healthy.receive()["data"])["n"] == sent
+            sent += 1
+
+    assert "cut off: it reads too slowly" in caplog.text
+
+
+def test_what_a_client_says_right_before_it_closes_is_heard(server: ServerThread) -> None:
+    with client(server.port) as listener, client(server.port) as hasty:
+        listener.subscribe("private-chat")
+        hasty.subscribe("private-chat")
+        last_words = json.dumps({"event": "client-bye", "channel": "private-chat", "data": {}})
+
+        frames = [Frame(Opcode.TEXT, last_words.encode()), Frame(Opcode.CLOSE, b"\x03\xe8")]
+        hasty.socket.socket.sendall(b"".join(frame.serialize(mask=True) for frame in frames))
+
+        assert listener.receive()["event"] == "client-bye"
+
+
+def test_a_message_in_fragments_is_put_together(server: ServerThread) -> None:
+    with client(server.port) as browser:
+        browser.socket.send(['{"event":', '"pusher:ping"', ',"data":{}}'])
+
+        assert browser.receive()["event"] == "pusher:pong"
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (Frame(Opcode.BINARY, b"{}"), 1003),
+        (Frame(Opcode.TEXT, b"\xff"), 1007),
+        (Frame(Opcode.TEXT, b"x" * 70_000), 1009),
+        (Frame(Opcode.CONT, b"{}"), 1002),
+    ],
+    ids=["binary", "not UTF-8", "too large", "out of turn"],
+)
+def test_a_frame_that_breaks_the_rules_closes_with_the_code_that_says_so(
+    server: ServerThread, frame: Frame, code: int
+) -> None:
+    with client(server.port) as browser:
+        browser.socket.socket.sendall(frame.serialize(mask=True))
+
+        with pytest.raises(ConnectionClosed) as closed:
+            browser.receive()
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == code
+
+
+def test_the_bytes_of_a_frame_may_come_one_by_one_and_with_the_handshake(server: ServerThread) -> None:
+    ping = Frame(Opcode.TEXT, b'{"event":"pusher:ping"}').serialize(mask=True)
+    request = b"GET /app/" + APP.key.encode() + b"?protocol=7 HTTP/1.1\r\n" + UPGRADE
+    with raw(server.port) as connection:
+        for byte in (request + ping)[:-3]:
+            connection.sendall(bytes([byte]))
+        connection.sendall(ping[-3:])
+        connection.sendall(Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True))
+
+        received = read_all(connection)
+
+    assert received.startswith(b"HTTP/1.1 101 ")
+    assert received.index(b"connection_established") < received.index(b"pusher:pong")
+
+
+def test_a_broken_handshake_is_refused(server: ServerThread) -> None:
+    with raw(server.port) as connection:
+        connection.sendall(
+            b"GET /app/key HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+        )
+
+        assert read_all(connection).startswith(b"HTTP/1.1 400 ")
+
+
+def test_the_address_of_the_websocket_tells_plain_http_to_upgrade(server: ServerThread) -> None:
+    assert plain(server.port, "GET", f"/app/{APP.key}").status == 426
