@@ -156,4 +156,4 @@ def test_an_outbox_may_be_cleared_between_steps(broadcast: BroadcastManager) -> 
         outbox.clear()
         broadcast.send(OrderShipped(order_id=8))
 
-    assert [sent.event.order_id for sent in outbox] == [8]
+    assert [sent.event for sent in outbox] == [OrderShipped(order_id=8)]

@@ -110,9 +110,9 @@ class Outbox(Sequence[Sent]):
 
 @contextmanager
 def capture(*managers: BroadcastManager) -> Iterator[Outbox]:
-    """Keep what *managers* send inside the block, instead of delivering it; every manager's when none is named.
+    """Keep what *managers* send inside the block, instead of delivering it.
 
-    Events are encoded and checked as always; no driver is made or asked.
+    With no manager named, every manager of the process is meant, those that are yet to be made too. Events are encoded and checked as always; no driver is made or asked.
     """
     outbox = Outbox()
 

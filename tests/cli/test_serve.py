@@ -94,7 +94,5 @@ def test_a_port_in_use_is_one_line() -> None:
             _, text = second.communicate(timeout=SECONDS)
 
     assert second.returncode == 1
-    assert (
-        text
-        == f"broadcaster: cannot listen on 127.0.0.1:{port}: another program does; stop it or choose another port\n"
-    )
+    assert text.startswith(f"broadcaster: cannot listen on 127.0.0.1:{port}: another program does")
+    assert len(text.splitlines()) == 1

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from typing import Any
 
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from broadcaster.server import App
 from broadcaster.signing import Credentials, body_digest
@@ -29,7 +30,7 @@ UPGRADE = (
 class Client:
     """A WebSocket that has been through `connection_established`."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: Connection) -> None:
         self.socket = socket
         self.established = self.receive()
         self.socket_id: str = json.loads(self.established["data"])["socket_id"]
@@ -72,9 +73,15 @@ class Answer:
 
 
 def call(
-    port: int, method: str, path: str, body: object = None, *, credentials: Credentials = CREDENTIALS
+    port: int,
+    method: str,
+    path: str,
+    body: object = None,
+    *,
+    credentials: Credentials = CREDENTIALS,
+    below: str = "",
 ) -> Answer:
-    """Make one signed call of the HTTP API."""
+    """Make one signed call of the HTTP API, mounted *below* a prefix that is not signed."""
     raw = b"" if body is None else json.dumps(body).encode()
     params = [
         ("auth_key", credentials.key),
@@ -85,7 +92,7 @@ def call(
         params.append(("body_md5", body_digest(raw)))
     params.append(("auth_signature", credentials.request_signature(method, path, params)))
     query = "&".join(f"{name}={value}" for name, value in params)
-    return plain(port, method, f"{path}?{query}", raw)
+    return plain(port, method, f"{below}{path}?{query}", raw)
 
 
 def plain(port: int, method: str, target: str, body: bytes = b"") -> Answer:

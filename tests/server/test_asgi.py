@@ -94,25 +94,16 @@ def test_the_http_api_works_as_on_a_server_of_its_own(port: int) -> None:
 
 
 def test_below_a_mount_point_the_signed_path_has_no_prefix(server: AsgiServer) -> None:
-    with serving(Starlette(routes=[Mount("/ws", server)], lifespan=server.lifespan)) as port:
-        with connect(f"ws://127.0.0.1:{port}/ws/app/{APP.key}?protocol=7") as socket_:
-            browser = Client(socket_)
-            browser.subscribe("presence-a", user_id="ann")
-            signed = call_below(port, "/ws", "/apps/3/channels/presence-a/users")
+    application = Starlette(routes=[Mount("/ws", server)], lifespan=server.lifespan)
+    with (
+        serving(application) as port,
+        connect(f"ws://127.0.0.1:{port}/ws/app/{APP.key}?protocol=7") as socket_,
+    ):
+        Client(socket_).subscribe("presence-a", user_id="ann")
 
-    assert signed == {"users": [{"id": "ann"}]}
+        answer = call(port, "GET", "/apps/3/channels/presence-a/users", below="/ws")
 
-
-def call_below(port: int, prefix: str, path: str) -> object:
-    import time
-
-    from tests.server.clients import CREDENTIALS
-
-    params = [("auth_key", APP.key), ("auth_timestamp", str(int(time.time()))), ("auth_version", "1.0")]
-    params.append(("auth_signature", CREDENTIALS.request_signature("GET", path, params)))
-    return plain(
-        port, "GET", prefix + path + "?" + "&".join(f"{name}={value}" for name, value in params)
-    ).json
+    assert answer.json == {"users": [{"id": "ann"}]}
 
 
 def test_presence_is_told_of_a_connection_that_just_drops(port: int) -> None:

@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from broadcaster import AnonymousEvent, BroadcastManager, ConfigurationError, DeliveryError, Settings
 from broadcaster.protocol.limits import Limits
 from broadcaster.server import App, Server
-from tests.server.clients import APP, SECONDS
+from tests.server.clients import APP, SECONDS, UPGRADE
 
 
 @pytest.fixture
@@ -130,10 +130,7 @@ async def test_a_silent_peer_is_probed_and_then_hung_up_on_with_4201() -> None:
     hasty = App(id="3", key=APP.key, secret=APP.secret, limits=Limits(activity_timeout=1, pong_timeout=1))
     async with Server([hasty], port=0) as server, asyncio.timeout(SECONDS):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(
-            b"GET /app/" + APP.key.encode() + b"?protocol=7 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        )
+        writer.write(b"GET /app/" + APP.key.encode() + b"?protocol=7 HTTP/1.1\r\n" + UPGRADE)
         ping, error, close = b"\x89\x00", b'"code":4201', b"\x10\x69"
         received = await reader.readuntil(close)
         writer.close()
@@ -143,10 +140,11 @@ async def test_a_silent_peer_is_probed_and_then_hung_up_on_with_4201() -> None:
 
 async def test_a_peer_that_only_answers_pings_stays_connected() -> None:
     hasty = App(id="3", key=APP.key, secret=APP.secret, limits=Limits(activity_timeout=1, pong_timeout=1))
-    async with Server([hasty], port=0) as server, asyncio.timeout(3 * SECONDS):
-        # This client's library answers control pings; nobody here ever sends a pusher:pong.
-        async with connect(address(server), ping_interval=None) as browser:
-            await browser.recv()
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(browser.recv(), 3.5)
-            assert server.connection_count == 1
+    # This client's library answers control pings; nobody here ever sends a pusher:pong.
+    async with Server([hasty], port=0) as server, connect(address(server), ping_interval=None) as browser:
+        await browser.recv()
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(browser.recv(), 3.5)
+
+        assert server.connection_count == 1

@@ -3,12 +3,11 @@ import socket
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 
 from broadcaster import AnonymousEvent, BroadcastManager, Settings
 from broadcaster.server import App, ServerThread
-from tests.server.clients import APP, SECONDS, UPGRADE, call, client, plain, raw, read_all, wait_until
+from tests.server.clients import APP, SECONDS, call, client, plain, raw, read_all
 
 
 def local(server: ServerThread) -> BroadcastManager:
@@ -143,84 +142,6 @@ def test_applications_do_not_hear_each_other() -> None:
 
         assert theirs.receive()["event"] == "e"
         assert ours.is_alive()
-
-
-def test_a_reader_that_stops_reading_is_cut_off_and_the_others_get_everything(
-    server: ServerThread, caplog: pytest.LogCaptureFixture
-) -> None:
-    with raw(server.port) as stalled, client(server.port) as healthy, local(server) as broadcast:
-        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        subscribe = b'{"event":"pusher:subscribe","data":{"channel":"feed"}}'
-        stalled.sendall(b"GET /app/" + APP.key.encode() + b"?protocol=7 HTTP/1.1\r\n" + UPGRADE)
-        stalled.sendall(Frame(Opcode.TEXT, subscribe).serialize(mask=True))
-        wait_until(lambda: call(server.port, "GET", "/apps/3/channels").json == {"channels": {"feed": {}}})
-        healthy.subscribe("feed")
-
-        sent = 0
-        while server.connection_count == 2:
-            assert sent < 5_000, "the stalled reader was never cut off"
-            broadcast.send(AnonymousEvent("tick", on="feed", data={"n": sent, "fill": "x" * 9_000}))
-            assert json.loads(healthy.receive()["data"])["n"] == sent
-            sent += 1
-
-    assert "cut off: it reads too slowly" in caplog.text
-
-
-def test_what_a_client_says_right_before_it_closes_is_heard(server: ServerThread) -> None:
-    with client(server.port) as listener, client(server.port) as hasty:
-        listener.subscribe("private-chat")
-        hasty.subscribe("private-chat")
-        last_words = json.dumps({"event": "client-bye", "channel": "private-chat", "data": {}})
-
-        frames = [Frame(Opcode.TEXT, last_words.encode()), Frame(Opcode.CLOSE, b"\x03\xe8")]
-        hasty.socket.socket.sendall(b"".join(frame.serialize(mask=True) for frame in frames))
-
-        assert listener.receive()["event"] == "client-bye"
-
-
-def test_a_message_in_fragments_is_put_together(server: ServerThread) -> None:
-    with client(server.port) as browser:
-        browser.socket.send(['{"event":', '"pusher:ping"', ',"data":{}}'])
-
-        assert browser.receive()["event"] == "pusher:pong"
-
-
-@pytest.mark.parametrize(
-    ("frame", "code"),
-    [
-        (Frame(Opcode.BINARY, b"{}"), 1003),
-        (Frame(Opcode.TEXT, b"\xff"), 1007),
-        (Frame(Opcode.TEXT, b"x" * 70_000), 1009),
-        (Frame(Opcode.CONT, b"{}"), 1002),
-    ],
-    ids=["binary", "not UTF-8", "too large", "out of turn"],
-)
-def test_a_frame_that_breaks_the_rules_closes_with_the_code_that_says_so(
-    server: ServerThread, frame: Frame, code: int
-) -> None:
-    with client(server.port) as browser:
-        browser.socket.socket.sendall(frame.serialize(mask=True))
-
-        with pytest.raises(ConnectionClosed) as closed:
-            browser.receive()
-
-    assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == code
-
-
-def test_the_bytes_of_a_frame_may_come_one_by_one_and_with_the_handshake(server: ServerThread) -> None:
-    ping = Frame(Opcode.TEXT, b'{"event":"pusher:ping"}').serialize(mask=True)
-    request = b"GET /app/" + APP.key.encode() + b"?protocol=7 HTTP/1.1\r\n" + UPGRADE
-    with raw(server.port) as connection:
-        for byte in (request + ping)[:-3]:
-            connection.sendall(bytes([byte]))
-        connection.sendall(ping[-3:])
-        connection.sendall(Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True))
-
-        received = read_all(connection)
-
-    assert received.startswith(b"HTTP/1.1 101 ")
-    assert received.index(b"connection_established") < received.index(b"pusher:pong")
 
 
 def test_a_broken_handshake_is_refused(server: ServerThread) -> None:

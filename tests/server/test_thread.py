@@ -31,9 +31,8 @@ def test_what_keeps_the_server_from_starting_is_raised_where_it_was_started(serv
 
 def test_a_thread_is_started_once_and_may_be_started_again_after_a_stop() -> None:
     server = ServerThread([APP], port=0)
-    with server:
-        with pytest.raises(BroadcastError, match="started already"):
-            server.start()
+    with server, pytest.raises(BroadcastError, match="started already"):
+        server.start()
     with server, client(server.port) as browser:
         assert browser.is_alive()
 

@@ -33,11 +33,14 @@ Upgrade = Callable[[asyncio.Transport, str, Headers, bytes], None]
 
 
 class HttpConnection(asyncio.Protocol):
-    """One client that speaks HTTP until it asks for a WebSocket; requests are answered in order."""
+    """One client that speaks HTTP until it asks for a WebSocket.
+
+    Requests are answered in order, whole, and within bounds of size and time.
+    """
 
     __slots__ = (
-        "_answer", "_body", "_expects", "_head_size", "_headers", "_in_body", "_parser", "_refusal", "_target",
-        "_transport", "_transports", "_unparsed", "_upgrade",
+        "_answer", "_body", "_expects", "_head_size", "_headers", "_in_body", "_parser", "_refusal",
+        "_target", "_transport", "_transports", "_unparsed", "_upgrade",
     )  # fmt: skip
 
     def __init__(

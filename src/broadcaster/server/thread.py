@@ -92,7 +92,7 @@ class ServerThread:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             try:
                 runner.run(self._serve())
-            except BaseException as error:  # noqa: BLE001 - start() raises it in the caller's thread
+            except BaseException as error:
                 if not self._started.done():
                     self._started.set_exception(error)
                 else:

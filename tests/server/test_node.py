@@ -1,0 +1,74 @@
+import pytest
+
+from broadcaster.protocol.api import ApiRequest
+from broadcaster.protocol.handshake import Refusal
+from broadcaster.server.node import Node
+from tests.server.clients import APP
+
+
+class Recording:
+    """A wire that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[object] = []
+
+    def write(self, payload: str, /) -> None:
+        self.said.append(payload)
+
+    def probe(self) -> None:
+        self.said.append("probe")
+
+    def hang_up(self, code: int, reason: str) -> None:
+        self.said.append((code, reason))
+
+
+async def test_a_frame_is_encoded_once_however_many_connections_get_it() -> None:
+    encoded: list[str] = []
+
+    def encode(text: str) -> str:
+        encoded.append(text)
+        return text
+
+    node = Node([APP], encode=encode)
+    wires = [Recording() for _ in range(100)]
+    hub = node.admit(APP.key, {"protocol": "7"})
+    assert not isinstance(hub, Refusal)
+    for wire in wires:
+        node.connect(hub, wire).received('{"event":"pusher:subscribe","data":{"channel":"c"}}')
+    encoded.clear()
+
+    node.perform(hub.broadcast("e", ["c"], "{}"))
+
+    assert len(encoded) == 1
+    assert all(wire.said[-1] is encoded[0] for wire in wires)
+
+
+async def test_closing_hangs_up_on_everybody_with_4200_and_is_told_to_health_checks() -> None:
+    node = Node([APP], encode=str)
+    node.open()
+    hub = node.admit(APP.key, {"protocol": "7"})
+    assert not isinstance(hub, Refusal)
+    wire = Recording()
+    node.connect(hub, wire)
+
+    node.close()
+
+    assert wire.said[-1] == (4200, "Server is going away")
+    assert node.connection_count == 0
+    assert node.answer(ApiRequest("GET", "/up")).status == 503
+
+
+@pytest.mark.parametrize(
+    ("key", "params", "code"),
+    [("x", {"protocol": "7"}, 4001), (APP.key, {}, 4008), (APP.key, {"protocol": "x"}, 4007)],
+)
+def test_who_may_not_open_a_connection_is_told_why(key: str, params: dict[str, str], code: int) -> None:
+    node = Node([APP], encode=str)
+    wire = Recording()
+
+    refusal = node.admit(key, params)
+    assert isinstance(refusal, Refusal)
+    node.refuse(refusal, wire)
+
+    assert f'"code":{code}' in str(wire.said[0])
+    assert wire.said[1] == (code, refusal.message)
