@@ -14,7 +14,6 @@ import sys
 import nox
 
 
-
 def pythons() -> list[str]:
     """Return the supported versions that are installed here; nothing is downloaded."""
     found = [version for version in ["3.11", "3.12", "3.13", "3.14"] if _is_installed(version)]
@@ -36,7 +35,7 @@ nox.options.sessions = ["lint", "types", "tests", "docs", "e2e", "bench"]
 def install(session: nox.Session, group: str) -> None:
     """Install the project and one dependency group, as `uv.lock` has them."""
     session.run_install(
-        "uv", "sync", "--locked", "--no-default-groups", f"--group={group}", f"--python={session.virtualenv.location}",
+        "uv", "sync", "--quiet", "--locked", "--no-default-groups", f"--group={group}", f"--python={session.virtualenv.location}",
         env={"UV_PROJECT_ENVIRONMENT": session.virtualenv.location},
     )  # fmt: skip
 
@@ -50,7 +49,9 @@ def need(session: nox.Session, programs: dict[str, str]) -> None:
         session.error(f"missing {', '.join(missing)}: install them with your system's package manager")
     env = {"DEBIAN_FRONTEND": "noninteractive"}
     session.run("apt-get", "update", "-qq", external=True, env=env)
-    session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, external=True, env=env)
+    session.run(
+        "apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, external=True, env=env
+    )
 
 
 @nox.session(python=pythons())
