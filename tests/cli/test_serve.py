@@ -49,7 +49,7 @@ def test_it_serves_until_a_signal_and_then_leaves_in_order(number: signal.Signal
         with pytest.raises(ConnectionClosed) as closed:
             browser.receive()
         assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == 4200
+        assert closed.value.rcvd.code == 4100
         assert process.wait(SECONDS) == 0
 
 

@@ -56,7 +56,7 @@ async def test_data_beyond_the_limit_is_refused_before_it_is_pushed(server: Serv
     assert (refused.value.status, refused.value.retryable) == (413, False)
 
 
-async def test_stopping_closes_every_connection_with_4200() -> None:
+async def test_stopping_closes_every_connection_with_4100() -> None:
     async with Server([APP], port=0) as server, asyncio.timeout(SECONDS):
         browser = await connect(address(server))
         await browser.recv()
@@ -64,7 +64,7 @@ async def test_stopping_closes_every_connection_with_4200() -> None:
     with pytest.raises(ConnectionClosed) as closed:
         await browser.recv()
     assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == 4200
+    assert closed.value.rcvd.code == 4100
 
 
 async def test_an_upgrade_on_an_open_connection_is_refused_with_503_once_the_server_drains() -> None:

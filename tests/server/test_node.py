@@ -43,7 +43,7 @@ async def test_a_frame_is_encoded_once_however_many_connections_get_it() -> None
     assert all(wire.said[-1] is encoded[0] for wire in wires)
 
 
-async def test_closing_hangs_up_on_everybody_with_4200_and_is_told_to_health_checks() -> None:
+async def test_closing_hangs_up_on_everybody_with_4100_and_is_told_to_health_checks() -> None:
     node = Node([APP], encode=str)
     node.open()
     hub = node.admit(APP.key, {"protocol": "7"})
@@ -53,7 +53,7 @@ async def test_closing_hangs_up_on_everybody_with_4200_and_is_told_to_health_che
 
     node.close()
 
-    assert wire.said[-1] == (4200, "Server is going away")
+    assert wire.said[-1] == (4100, "Server is going away")
     assert node.connection_count == 0
     assert node.answer(ApiRequest("GET", "/up")).status == 503
 

@@ -19,7 +19,8 @@ class Code(IntEnum):
     UNSUPPORTED_PROTOCOL = 4007
     NO_PROTOCOL = 4008
     UNAUTHORIZED = 4009
-    OVER_CAPACITY = 4100
+    BACK_OFF = 4100
+    """Come back after a second: the server is full, or about to restart."""
     RECONNECT = 4200
     """Come back at once; in an error frame after the handshake, a frame that makes no sense."""
     NO_PONG = 4201

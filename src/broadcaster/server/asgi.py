@@ -53,7 +53,7 @@ class AsgiServer:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run on the current event loop; at the end every connection is closed with 4200."""
+        """Run on the current event loop; at the end every connection is closed with 4100."""
         self._node.open()
         try:
             yield

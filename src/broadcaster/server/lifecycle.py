@@ -88,7 +88,7 @@ class Server:
         self._ticker = loop.create_task(self._tick(), name="broadcaster-tick")
 
     async def stop(self, grace: float = 5.0) -> None:
-        """Stop listening, close every connection with 4200, and wait up to *grace* seconds for them."""
+        """Stop listening, close every connection with 4100, and wait up to *grace* seconds for them."""
         if self._listener is None or self._ticker is None:
             return
         self._node.close()

@@ -53,10 +53,12 @@ class Node:
         self.draining = False
 
     def close(self) -> None:
-        """Hang up on everybody with 4200, which brings clients back at once, elsewhere or later."""
+        """Hang up on everybody with 4100, which brings clients back after a second."""
         self.draining = True
         for hub in self._hubs.values():
-            self.perform(hub.close(Code.RECONNECT, "Server is going away"))
+            # Not 4200, "at once": this port is about to be closed, and a pusher-js that finds it so
+            # waits 15 seconds before it tries again.
+            self.perform(hub.close(Code.BACK_OFF, "Server is going away"))
         self._loop = None
 
     @property

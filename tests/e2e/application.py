@@ -1,0 +1,165 @@
+"""The back end that a user would write: pages, channel authorization, and requests that send events."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Self
+from urllib.parse import parse_qs
+
+import pusher
+from pusher import errors
+
+from broadcaster.signing import Credentials
+
+from .children import BroadcasterServer
+
+__all__ = ["Application"]
+
+HERE = Path(__file__).parent
+PAGE = b"""<!doctype html>
+<meta charset="utf-8">
+<link rel="icon" href="data:,">
+<title>broadcaster end to end</title>
+<script src="/npm/pusher-js/dist/web/pusher.js"></script>
+"""
+USERS: dict[str, dict[str, Any]] = {
+    "ann": {"user_id": "ann", "user_info": {"name": "Ann"}},
+    "bob": {"user_id": "bob", "user_info": {"name": "Bob"}},
+    "zoe": {"user_id": "zoe", "user_info": {"name": "Zoë ☃"}},
+    "7": {"user_id": 7, "user_info": {"name": "Number Seven"}},
+    "nameless": {"user_id": "nameless"},
+}
+SDK_METHODS = {"trigger", "trigger_batch", "send_to_user", "channels_info", "channel_info", "users_info"}
+SDK_STATUS: dict[type[Exception], int] = {
+    errors.PusherBadRequest: 400,
+    errors.PusherBadAuth: 401,
+    errors.PusherForbidden: 403,
+}
+
+
+class Application:
+    """Serves the scenarios and whatever they ask of a back end, while the `with` block lasts."""
+
+    def __init__(self, server: BroadcasterServer) -> None:
+        self.server = server
+        handler = type("Handler", (_Handler,), {"application": self})
+        self._http = ThreadingHTTPServer((server.host, 0), handler)
+        self._thread = threading.Thread(target=self._http.serve_forever)
+        self.url = f"http://{server.host}:{self._http.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.shutdown()
+        self._thread.join()
+        self._http.server_close()
+
+    def call_sdk(self, method: str, *args: Any, secret: str | None = None) -> Any:
+        """Call the Python SDK's *method* as an application would that holds *secret*."""
+        server = self.server
+        sdk = pusher.Pusher(
+            server.app_id,
+            server.key,
+            secret or server.secret,
+            ssl=False,
+            host=server.host,
+            port=server.port,
+        )
+        try:
+            return getattr(sdk, method)(*args)
+        finally:
+            for client in (sdk._pusher_client, sdk._authentication_client):
+                client.http.session.close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One request to the application."""
+
+    application: ClassVar[Application]
+
+    def do_GET(self) -> None:
+        if self.path == "/":
+            return self._answer(HTTPStatus.OK, PAGE, "text/html; charset=utf-8")
+        npm = self.path.startswith("/npm/")
+        root = HERE / "node_modules" if npm else HERE
+        file = (root / self.path.removeprefix("/npm").lstrip("/")).resolve()
+        if file.suffix == ".js" and file.is_relative_to(HERE) and file.is_file():
+            return self._answer(HTTPStatus.OK, file.read_bytes(), "text/javascript; charset=utf-8")
+        return self._answer(HTTPStatus.NOT_FOUND, b"", "text/plain")
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        routes = {
+            "/broadcasting/auth": self._authorize,
+            "/broadcasting/user-auth": self._sign_in,
+            "/publish": self._publish,
+            "/sdk": self._sdk,
+            "/restart": self._restart,
+        }
+        status, answer = routes[self.path](body)
+        self._answer(status, json.dumps(answer).encode(), "application/json")
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Keep quiet: a scenario that fails reports what its client saw."""
+
+    def _authorize(self, body: str) -> tuple[HTTPStatus, object]:
+        asked = {name: values[0] for name, values in parse_qs(body).items()}
+        channel = asked["channel_name"]
+        if channel.startswith(("private-forbidden", "presence-forbidden")):
+            return HTTPStatus.FORBIDDEN, {"message": "This action is unauthorized."}
+        if not channel.startswith("presence-"):
+            return HTTPStatus.OK, {"auth": self._credentials.channel_auth(asked["socket_id"], channel)}
+        data = json.dumps(USERS[self.headers["X-Test-User"]])
+        return HTTPStatus.OK, {
+            "auth": self._credentials.channel_auth(asked["socket_id"], channel, data),
+            "channel_data": data,
+        }
+
+    def _sign_in(self, body: str) -> tuple[HTTPStatus, object]:
+        user = json.dumps({"id": self.headers["X-Test-User"]})
+        auth = self._credentials.user_auth(parse_qs(body)["socket_id"][0], user)
+        return HTTPStatus.OK, {"auth": auth, "user_data": user}
+
+    def _publish(self, body: str) -> tuple[HTTPStatus, object]:
+        asked = json.loads(body)
+        except_socket = self.headers["X-Socket-ID"] if asked["to_others"] else None
+        args = (asked["channels"], asked["event"], asked["data"], except_socket)
+        return HTTPStatus.OK, self.application.call_sdk("trigger", *args)
+
+    def _sdk(self, body: str) -> tuple[HTTPStatus, object]:
+        asked = json.loads(body)
+        if asked["method"] not in SDK_METHODS:
+            return HTTPStatus.NOT_FOUND, {"error": "no such method", "status": 404}
+        try:
+            answer = self.application.call_sdk(asked["method"], *asked["args"], secret=asked["secret"])
+        except errors.PusherError as error:
+            # A status without a class of its own begins the text: "413: ...".
+            status = SDK_STATUS.get(type(error)) or int(str(error).partition(":")[0])
+            return HTTPStatus.BAD_GATEWAY, {"error": str(error), "status": status}
+        return HTTPStatus.OK, answer
+
+    def _restart(self, body: str) -> tuple[HTTPStatus, object]:
+        how = signal.Signals[json.loads(body)["signal"]]
+        return HTTPStatus.OK, {"exit_code": self.application.server.restart(how)}
+
+    @property
+    def _credentials(self) -> Credentials:
+        server = self.application.server
+        return Credentials(server.key, self.headers["X-Test-Secret"] or server.secret)
+
+    def _answer(self, status: HTTPStatus, body: bytes, content_type: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)

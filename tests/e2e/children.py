@@ -1,0 +1,125 @@
+"""Processes that the tests start, listen to and end: each by its own pid, each wait with a deadline."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Mapping
+from typing import IO
+
+__all__ = ["BroadcasterServer", "Child"]
+
+START = 30.0
+STOP = 15.0
+
+
+class Child:
+    """A process and the lines that it writes, which can be awaited: those of stderr if *stdout* is None."""
+
+    def __init__(
+        self, *command: str, env: Mapping[str, str] | None = None, stdout: int | None = subprocess.PIPE
+    ) -> None:
+        self._process = subprocess.Popen(
+            command,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=stdout,
+            stderr=subprocess.PIPE if stdout is None else None,
+            encoding="utf-8",
+        )
+        self._lines: list[str] = []
+        self._unread: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        heard = self._process.stdout or self._process.stderr
+        self._reader = threading.Thread(target=self._read, args=[heard])
+        self._reader.start()
+
+    def say(self, line: str) -> None:
+        """Write one line to the process's standard input."""
+        assert self._process.stdin
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def hear(self, pattern: str, *, seconds: float) -> re.Match[str]:
+        """Return the next line's match of *pattern*, passing over lines that have none."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                line = self._unread.get(timeout=max(0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise TimeoutError(f"no {pattern!r} in {seconds} seconds; {self.log}") from None
+            if line is None:
+                raise EOFError(f"the process ended without {pattern!r}; {self.log}")
+            if match := re.search(pattern, line):
+                return match
+
+    def end(self, how: signal.Signals | None = None) -> int:
+        """Close the process's input, send it the signal *how* if any, and return its exit code."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        if how is not None:
+            self._process.send_signal(how)
+        try:
+            return self._process.wait(STOP)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise TimeoutError(f"still alive {STOP} seconds after it was told to stop; {self.log}") from None
+        finally:
+            self._reader.join(STOP)
+
+    @property
+    def log(self) -> str:
+        """The last lines that the process wrote, for a human."""
+        return "its last lines:\n" + "".join(self._lines[-40:])
+
+    def _read(self, stream: IO[str]) -> None:
+        with stream:
+            for line in stream:
+                self._lines.append(line)
+                self._unread.put(line)
+        self._unread.put(None)
+
+
+class BroadcasterServer:
+    """`broadcaster serve` in a process of its own, on a port that it keeps across restarts."""
+
+    host = "127.0.0.1"
+    app_id = "42"
+    key = "e2e-key"
+    secret = "e2e-secret"
+
+    def __init__(self) -> None:
+        self.port = 0
+        self._start()
+
+    def restart(self, how: signal.Signals) -> int:
+        """End the server with the signal *how*, start it again, and return how the old one ended."""
+        exit_code = self.stop(how)
+        self._start()
+        return exit_code
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """End the server with the signal *how* and return its exit code."""
+        return self._child.end(how)
+
+    @property
+    def log(self) -> str:
+        """The last lines of the server's log."""
+        return self._child.log
+
+    def _start(self) -> None:
+        settings = ("BROADCAST", "PUSHER", "REDIS")
+        env = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
+        env |= {"PUSHER_APP_ID": self.app_id, "PUSHER_APP_KEY": self.key, "PUSHER_APP_SECRET": self.secret}
+        serve = [sys.executable, "-m", "broadcaster", "serve"]
+        self._child = Child(*serve, "--host", self.host, "--port", str(self.port), env=env, stdout=None)
+        self.port = int(self._child.hear(r"listening on http://127\.0\.0\.1:(\d+)", seconds=START)[1])
+        with urllib.request.urlopen(f"http://{self.host}:{self.port}/up", timeout=START) as response:
+            assert response.status == 200

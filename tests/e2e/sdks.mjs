@@ -1,0 +1,56 @@
+// The server SDKs, one interface over each: scenarios call it and never ask which SDK they have.
+import Pusher from "pusher";
+
+export function sdk(job) {
+  return job.sdk === "npm" ? npm(job, job.secret) : python(job, job.secret);
+}
+
+function npm(job, secret) {
+  const pusher = new Pusher({ appId: job.app_id, key: job.key, secret, host: job.host, port: job.port });
+  const get = async (path, { prefix, info = [] } = {}) => {
+    const params = { ...(prefix && { filter_by_prefix: prefix }), ...(info.length && { info: info.join(",") }) };
+    return (await pusher.get({ path, params })).json();
+  };
+
+  return {
+    name: "npm",
+    trigger: async (channels, event, data, { socketId, info } = {}) => {
+      const params = { ...(socketId && { socket_id: socketId }), ...(info && { info }) };
+      return (await pusher.trigger(channels, event, data, params)).json();
+    },
+    triggerBatch: async (batch) => (await pusher.triggerBatch(batch)).json(),
+    sendToUser: async (user, event, data) => (await pusher.sendToUser(user, event, data)).json(),
+    terminateUserConnections: async (user) => (await pusher.terminateUserConnections(user)).json(),
+    channelsInfo: (prefix, info) => get("/channels", { prefix, info }),
+    channelInfo: (channel, info) => get(`/channels/${channel}`, { info }),
+    usersInfo: (channel) => get(`/channels/${channel}/users`),
+    withSecret: (other) => npm(job, other),
+  };
+}
+
+/** The Python SDK lives in the test application, which calls the method it is asked to call. */
+function python(job, secret) {
+  const call = async (method, ...args) => {
+    const response = await fetch(`${job.app}/sdk`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ method, args, secret }),
+    });
+    const answer = await response.json();
+    if (!response.ok) {
+      throw Object.assign(new Error(`${method}: ${answer.error}`), { status: answer.status });
+    }
+    return answer;
+  };
+
+  return {
+    name: "python",
+    trigger: (channels, event, data, { socketId = null } = {}) => call("trigger", channels, event, data, socketId),
+    triggerBatch: (batch) => call("trigger_batch", batch),
+    sendToUser: (...args) => call("send_to_user", ...args),
+    channelsInfo: (prefix, info = []) => call("channels_info", prefix, info),
+    channelInfo: (channel, info = []) => call("channel_info", channel, info),
+    usersInfo: (channel) => call("users_info", channel),
+    withSecret: (other) => python(job, other),
+  };
+}
