@@ -130,3 +130,12 @@ def test_a_connection_stays_open_between_requests(server: ServerThread) -> None:
         for _ in range(3):
             connection.sendall(b"GET /up HTTP/1.1\r\nHost: a\r\n\r\n")
             assert b"Connection: keep-alive" in connection.recv(65_536)
+
+
+def test_a_route_that_is_asked_with_another_method_names_its_own(server: ServerThread) -> None:
+    with raw(server.port) as connection:
+        connection.sendall(b"GET /apps/3/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        head = read_all(connection).partition(b"\r\n\r\n")[0]
+
+    assert head.startswith(b"HTTP/1.1 405 ")
+    assert b"\r\nAllow: POST\r\n" in head

@@ -40,6 +40,14 @@ class ApiResponse:
     status: int
     body: str
     effects: list[Effect] = field(default_factory=list)
+    allow: str | None = None
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The headers that go with the body."""
+        kind = "application/json" if self.status == 200 else "text/plain; charset=utf-8"
+        allowed = [("Allow", self.allow)] if self.allow else []
+        return [("Content-Type", kind), *allowed]
 
 
 def answer(hub: Hub, credentials: Credentials, request: ApiRequest, *, now: float) -> ApiResponse:
@@ -49,7 +57,7 @@ def answer(hub: Hub, credentials: Credentials, request: ApiRequest, *, now: floa
         check_signature(credentials, request.method, request.path, request.query, request.body, now=now)
         body, effects = handler(hub, request, argument)
     except ApiError as error:
-        return ApiResponse(error.status, error.message)
+        return ApiResponse(error.status, error.message, allow=error.allow)
     return ApiResponse(200, encode(body), effects)
 
 
@@ -76,7 +84,7 @@ def _batch_events(hub: Hub, request: ApiRequest, _: str) -> _Answer:
 
 
 def _channels(hub: Hub, request: ApiRequest, _: str) -> _Answer:
-    query = dict(request.query)
+    query = _params(request)
     prefix = query.get("filter_by_prefix", "")
     info = read_info(query.get("info", ""))
     if "user_count" in info and kind_of(prefix) is not Kind.PRESENCE:
@@ -91,7 +99,7 @@ def _channels(hub: Hub, request: ApiRequest, _: str) -> _Answer:
 
 
 def _channel(hub: Hub, request: ApiRequest, channel: str) -> _Answer:
-    info = read_info(dict(request.query).get("info", ""))
+    info = read_info(_params(request).get("info", ""))
     if "user_count" in info and kind_of(channel) is not Kind.PRESENCE:
         raise ApiError(400, f"user_count is for presence channels, {channel!r} is none")
     if channel not in hub.channels:
@@ -121,15 +129,19 @@ _ROUTES: list[tuple[str, re.Pattern[str], _Handler]] = [
 
 
 def _route(request: ApiRequest) -> tuple[_Handler, str]:
-    other_method = False
+    other_method: str | None = None
     for method, pattern, handler in _ROUTES:
         if (match := pattern.fullmatch(request.path)) is not None:
             if method == request.method:
                 return handler, unquote("".join(match.groups()))
-            other_method = True
-    if other_method:
-        raise ApiError(405, f"{request.method} is not allowed here")
+            other_method = method
+    if other_method is not None:
+        raise ApiError(405, f"{request.method} is not allowed here, {other_method} is", allow=other_method)
     raise ApiError(404, "no such route")
+
+
+def _params(request: ApiRequest) -> dict[str, str]:
+    return {name.lower(): value for name, value in request.query}
 
 
 def _push(hub: Hub, trigger: Trigger) -> list[Effect]:

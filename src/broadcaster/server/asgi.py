@@ -98,10 +98,8 @@ class AsgiServer:
             response = ApiResponse(413, f"the body is larger than {_BODY_SIZE} bytes")
         else:
             response = self._respond(scope, body)
-        kind = b"application/json" if response.status == 200 else b"text/plain; charset=utf-8"
-        await send(
-            {"type": "http.response.start", "status": response.status, "headers": [(b"content-type", kind)]}
-        )
+        headers = [(name.lower().encode(), value.encode()) for name, value in response.headers]
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body.encode()})
 
     def _respond(self, scope: Scope, body: bytes) -> ApiResponse:

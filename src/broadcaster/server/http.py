@@ -179,10 +179,10 @@ class HttpConnection(asyncio.Protocol):
 def encode_response(response: ApiResponse, *, keep_alive: bool, head_only: bool = False) -> bytes:
     """Return the bytes of a whole answer."""
     body = response.body.encode()
-    kind = "application/json" if response.status == 200 else "text/plain; charset=utf-8"
     head = (
         f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}\r\n"
-        f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
-        f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n"
+        + "".join(f"{name}: {value}\r\n" for name, value in response.headers)
+        + f"Content-Length: {len(body)}\r\n"
+        + f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n"
     )
     return head.encode() + (b"" if head_only else body)
