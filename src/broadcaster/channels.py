@@ -73,7 +73,8 @@ def check_name(name: str) -> str:
         raise InvalidChannelName(
             name, f"{name[at]!r} at position {at}; letters, digits and - _ = @ , . ; are allowed"
         )
-    return name
+    # A plain copy: the member of a string Enum equals its value, and would be what the cache gives for it.
+    return str.__str__(name)
 
 
 @dataclass(frozen=True, slots=True, init=False)

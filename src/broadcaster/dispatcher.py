@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from inspect import iscoroutinefunction
+from operator import methodcaller
 from typing import Any, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -60,11 +62,11 @@ class Dispatcher:
         hooks = _hooks_of(type(event))
         if hooks.when is not None and not hooks.when(event):
             return None
-        channels = _channel_names(hooks.on(event))
+        channels = _channel_names(hooks.on(event), type(event))
         if not channels:
             return None
         message = Message(
-            name=type(event).__name__ if hooks.named is None else _text(hooks.named(event)),
+            name=_name(event, hooks),
             channels=channels,
             data=_data(event, hooks),
             except_socket=socket_of_request() if to_others else None,
@@ -77,6 +79,7 @@ class Dispatcher:
         self, events: Iterable[Broadcastable], *, to_others: bool = False, via: Via = None
     ) -> list[Plan]:
         """Plan *events* in order, leaving out those that go nowhere; see `plan()`."""
+        via = None if via is None else _driver_names(via)
         planned = (self.plan(event, to_others=to_others, via=via) for event in events)
         return [plan for plan in planned if plan is not None]
 
@@ -86,8 +89,7 @@ class Dispatcher:
         Every driver is tried; the first `DeliveryError` is raised at the end.
         """
         errors: list[DeliveryError] = []
-        for name, batch in self._batches(plans).items():
-            driver = self._drivers.driver(name)
+        for name, (driver, batch) in self._batches(plans).items():
             self._announce_sending(name, batch)
             try:
                 if len(batch) == 1:
@@ -103,8 +105,7 @@ class Dispatcher:
     async def acarry(self, plans: Sequence[Plan]) -> None:
         """Like `carry()`, without blocking the event loop."""
         errors: list[DeliveryError] = []
-        for name, batch in self._batches(plans).items():
-            driver = self._drivers.driver(name)
+        for name, (driver, batch) in self._batches(plans).items():
             self._announce_sending(name, batch)
             try:
                 if len(batch) == 1:
@@ -117,11 +118,14 @@ class Dispatcher:
                 self._announce_sent(name, batch)
         _raise_first(errors)
 
-    def _batches(self, plans: Sequence[Plan]) -> dict[str, list[Plan]]:
-        batches: dict[str, list[Plan]] = {}
+    def _batches(self, plans: Sequence[Plan]) -> dict[str, tuple[Driver, list[Plan]]]:
+        """Return every driver with what it carries; an unknown one raises before anything is delivered."""
+        batches: dict[str, tuple[Driver, list[Plan]]] = {}
         for plan in plans:
             for name in plan.drivers:
-                batches.setdefault(name, []).append(plan)
+                if name not in batches:
+                    batches[name] = (self._drivers.driver(name), [])
+                batches[name][1].append(plan)
         return batches
 
     def _announce_sending(self, name: str, batch: Sequence[Plan]) -> None:
@@ -139,7 +143,7 @@ class Dispatcher:
         for plan in batch:
             failed.send(self._drivers, event=plan.event, message=plan.message, driver=name, error=error)
             if plan.rescue:
-                _logger.error("%s was not broadcast by driver %r: %s", plan.message.name, name, error)
+                _logger.error("%r was not broadcast by driver %r: %s", plan.message.name, name, error)
         return [] if all(plan.rescue for plan in batch) else [error]
 
 
@@ -159,24 +163,50 @@ _known_hooks: WeakKeyDictionary[type, _Hooks] = WeakKeyDictionary()
 
 
 def _hooks_of(cls: type) -> _Hooks:
-    try:
-        return _known_hooks[cls]
-    except KeyError:
-        on: Callable[[Any], Channels] | None = getattr(cls, "broadcast_on", None)
-        if not callable(on):
-            raise TypeError(f"{cls.__name__} is not broadcastable; give it a broadcast_on() method") from None
-        _known_hooks[cls] = hooks = _Hooks(
-            on=on,
-            named=getattr(cls, "broadcast_as", None),
-            data=getattr(cls, "broadcast_with", None),
-            when=getattr(cls, "broadcast_when", None),
-            via=getattr(cls, "broadcast_via", None),
-            rescue=issubclass(cls, ShouldRescue),
-        )
-        return hooks
+    hooks = _known_hooks.get(cls)
+    if hooks is None:
+        _known_hooks[cls] = hooks = _found_hooks(cls)
+    return hooks
 
 
-def _channel_names(channels: Channels) -> tuple[str, ...]:
+def _found_hooks(cls: type) -> _Hooks:
+    on = _hook(cls, "broadcast_on")
+    if on is None:
+        if issubclass(cls, type):
+            raise TypeError("an event is an object, not a class; send an instance of the class")
+        raise TypeError(f"{cls.__name__} is not broadcastable; give it a broadcast_on() method")
+    return _Hooks(
+        on=on,
+        named=_hook(cls, "broadcast_as"),
+        data=_hook(cls, "broadcast_with"),
+        when=_hook(cls, "broadcast_when"),
+        via=_hook(cls, "broadcast_via"),
+        rescue=issubclass(cls, ShouldRescue),
+    )
+
+
+def _hook(cls: type, name: str) -> Callable[[Any], Any] | None:
+    found = getattr(cls, name, None)
+    if found is None:
+        return None
+    # The coroutine of an async broadcast_when() would count as true.
+    if not callable(found) or iscoroutinefunction(found):
+        raise TypeError(f"{cls.__name__}.{name} must be a plain method: neither a value nor async")
+    # Not *found* itself, which takes no event where it is a static method or a class method.
+    return methodcaller(name)
+
+
+def _name(event: Broadcastable, hooks: _Hooks) -> str:
+    if hooks.named is None:
+        return type(event).__name__
+    given: object = hooks.named(event)
+    name = str(given.value) if isinstance(given, Enum) else given
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"{type(event).__name__}.broadcast_as() returned {given!r}; return a name")
+    return name
+
+
+def _channel_names(channels: object, cls: type) -> tuple[str, ...]:
     match channels:
         case None:
             return ()
@@ -184,8 +214,23 @@ def _channel_names(channels: Channels) -> tuple[str, ...]:
             return (channels.name,)
         case str():
             return (check_name(channels),)
+    if not isinstance(channels, Iterable):
+        raise _no_channel(channels, cls)
     # A dict keeps the order and drops a channel named twice: browsers would get the message twice.
-    return tuple(dict.fromkeys(c.name if isinstance(c, Channel) else check_name(c) for c in channels))
+    return tuple(dict.fromkeys(_channel_name(channel, cls) for channel in channels))
+
+
+def _channel_name(channel: object, cls: type) -> str:
+    match channel:
+        case Channel():
+            return channel.name
+        case str():
+            return check_name(channel)
+    raise _no_channel(channel, cls)
+
+
+def _no_channel(given: object, cls: type) -> TypeError:
+    return TypeError(f"{cls.__name__}.broadcast_on() returned {given!r}; return channels or their names")
 
 
 def _data(event: Broadcastable, hooks: _Hooks) -> str:

@@ -96,7 +96,7 @@ class ShouldBroadcastNow:
 
 
 class ShouldDispatchAfterCommit:
-    """Marks an event that waits for the open database transaction to commit; without one it leaves at once."""
+    """Marks an event that waits for the open database transaction to commit, if there is one."""
 
 
 class ShouldRescue:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, ExitStack
 from enum import Enum
+from functools import partial
 from importlib.metadata import entry_points
+from inspect import signature
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -25,7 +28,7 @@ ENTRY_POINTS = "broadcaster.drivers"
 """The entry point group in which a distribution offers drivers: kind = factory."""
 
 DriverFactory: TypeAlias = Callable[..., Driver]
-"""Makes a driver from the options of its configuration, given as keyword arguments."""
+"""Makes a driver from the options of its configuration, given as keyword arguments; a variable's are text."""
 
 
 class BroadcastManager:
@@ -41,9 +44,8 @@ class BroadcastManager:
         self.default = settings.default
         self.dispatcher = Dispatcher(self)
         self._configured = dict(settings.drivers)
-        self._server = server
         self._factories: dict[str, DriverFactory] = {
-            "local": self._local_driver,
+            "local": _needs_server if server is None else partial(LocalDriver, server),
             "log": LogDriver,
             "null": NullDriver,
         }
@@ -74,11 +76,13 @@ class BroadcastManager:
         `current_socket()`. *via* names the drivers, instead of the event's own and of the default one.
         Raises `UnencodableData`, `InvalidChannelName`, `ConfigurationError` or `DeliveryError`.
         """
-        self.send_many((event,), to_others=to_others, via=via)
+        if plan := self.dispatcher.plan(event, to_others=to_others, via=via):
+            self.dispatcher.carry((plan,))
 
     async def asend(self, event: Broadcastable, *, to_others: bool = False, via: Via = None) -> None:
         """Like `send()`, without blocking the event loop."""
-        await self.asend_many((event,), to_others=to_others, via=via)
+        if plan := self.dispatcher.plan(event, to_others=to_others, via=via):
+            await self.dispatcher.acarry((plan,))
 
     def send_many(self, events: Iterable[Broadcastable], *, to_others: bool = False, via: Via = None) -> None:
         """Send *events* in order, as one batch for each driver; none is sent if one cannot be encoded."""
@@ -98,29 +102,36 @@ class BroadcastManager:
         Raises `ConfigurationError` for a name that is neither configured nor a known kind.
         """
         key = self.default if name is None else str(name.value) if isinstance(name, Enum) else name
-        try:
-            return self._drivers[key]
-        except KeyError:
+        driver = self._drivers.get(key)
+        if driver is None:
             with self._lock:
-                if key not in self._drivers:
-                    self._drivers[key] = self._make(key)
-                return self._drivers[key]
+                driver = self._drivers.get(key)
+                if driver is None:
+                    self._drivers[key] = driver = self._make(key)
+        return driver
 
     def extend(self, kind: str, factory: DriverFactory) -> None:
-        """Add a kind of driver, or replace one; *factory* gets the options as keyword arguments."""
+        """Add a kind of driver, or replace one; *factory* gets the options as keyword arguments.
+
+        Drivers of that kind that were made before are closed.
+        """
         with self._lock:
             self._factories[kind] = factory
-            self._drivers = {n: d for n, d in self._drivers.items() if self._config(n).kind != kind}
+            replaced = [name for name in self._drivers if self._config(name).kind == kind]
+            for name in replaced:
+                self._drivers.pop(name).close()
 
     def close(self) -> None:
-        """Close every driver; sending again opens what it needs again."""
-        for driver in self._made():
-            driver.close()
+        """Close every driver, also after one that fails to; sending again opens what it needs again."""
+        with ExitStack() as closing:
+            for driver in self._made():
+                closing.callback(driver.close)
 
     async def aclose(self) -> None:
         """Like `close()`, and closes what belongs to the running event loop."""
-        for driver in self._made():
-            await driver.aclose()
+        async with AsyncExitStack() as closing:
+            for driver in self._made():
+                closing.push_async_callback(driver.aclose)
 
     def __enter__(self) -> Self:
         return self
@@ -151,27 +162,26 @@ class BroadcastManager:
         if factory is None:
             raise ConfigurationError(self._unknown(name, config.kind))
         try:
-            return factory(**config.options)
+            signature(factory).bind(**config.options)
         except TypeError as error:
-            # Only the names of the options: a value may be a secret.
-            given = named(config.options)
-            raise ConfigurationError(f"driver {name!r} does not take these options: {given}") from error
+            # It names an option, and never its value, which may be a secret.
+            raise ConfigurationError(f"driver {name!r}: {error}; given: {named(config.options)}") from None
+        return factory(**config.options)
 
     def _unknown(self, name: str, kind: str) -> str:
         if kind in KINDS:
-            return f"driver {name!r}: no driver of kind {kind!r} is installed; add one with extend({kind!r}, ...)"
+            return f"driver {name!r}: no driver of kind {kind!r} is installed; add one with extend()"
         known = {*self._configured, *self._factories, *entry_points(group=ENTRY_POINTS).names} - {name}
         what = (
             f"no driver named {name!r}" if kind == name else f"driver {name!r} has the unknown kind {kind!r}"
         )
         return f"{what}{suggestion(kind, [*known, *KINDS])}; known: {named(known)}"
 
-    def _local_driver(self, **options: Any) -> Driver:
-        if self._server is None:
-            raise ConfigurationError(
-                "driver 'local' needs a server in this process; pass it as BroadcastManager(server=...)"
-            )
-        return LocalDriver(self._server, **options)
+
+def _needs_server(**_options: Any) -> Driver:
+    raise ConfigurationError(
+        "driver 'local' needs a server in this process; pass it as BroadcastManager(server=...)"
+    )
 
 
 def _third_party(kind: str) -> DriverFactory | None:

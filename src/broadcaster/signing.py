@@ -15,7 +15,7 @@ __all__ = ["Credentials", "body_digest"]
 
 
 def body_digest(body: bytes) -> str:
-    """Return the MD5 of an HTTP API body, as `body_md5` carries it (a checksum; the signature protects it)."""
+    """Return the MD5 of an HTTP API body: a checksum, sent as `body_md5` and protected by the signature."""
     return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from broadcaster.drivers.requests import HttpRequest, attempts
@@ -45,11 +45,11 @@ class Driver(ABC):
         for message in messages:
             await self.adeliver(message)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most drivers hold nothing
         """Give back what this driver holds; it opens again when it is used again."""
 
-    async def aclose(self) -> None:
-        """Like `close()`, for what the running event loop holds."""
+    async def aclose(self) -> None:  # noqa: B027 - most drivers hold nothing
+        """Like `close()`, and gives back what the running event loop holds."""
 
 
 class BlockingDriver(Driver):
@@ -76,8 +76,9 @@ class HttpDriver(Driver):
     """
 
     def __init__(self, *, connect_timeout: float = 3.0, read_timeout: float = 10.0, retries: int = 2) -> None:
-        self._timeouts = (connect_timeout, read_timeout)
-        self._retries = retries
+        self._timeouts = (float(connect_timeout), float(read_timeout))
+        self._retries = int(retries)
+        self._clients: dict[int, HttpClient] = {}
 
     @abstractmethod
     def requests(self, message: Message) -> list[HttpRequest]:
@@ -95,15 +96,21 @@ class HttpDriver(Driver):
 
     def close(self) -> None:
         """Close the pooled connections of the blocking side."""
-        self._client.close()
+        if client := self._clients.get(os.getpid()):
+            client.close()
 
     async def aclose(self) -> None:
-        """Close the pooled connections of the running event loop."""
-        await self._client.aclose()
+        """Close the pooled connections of the blocking side and of the running event loop."""
+        if client := self._clients.get(os.getpid()):
+            await client.aclose()
 
-    @cached_property
+    @property
     def _client(self) -> HttpClient:
-        from broadcaster.drivers._http import HttpClient
+        # One for each process: a child shares its parent's sockets, and must neither use nor close them.
+        process = os.getpid()
+        if process not in self._clients:
+            from broadcaster.drivers._http import HttpClient
 
-        connect, read = self._timeouts
-        return HttpClient(connect_timeout=connect, read_timeout=read)
+            connect, read = self._timeouts
+            self._clients.setdefault(process, HttpClient(connect_timeout=connect, read_timeout=read))
+        return self._clients[process]

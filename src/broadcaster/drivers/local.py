@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from typing import Protocol
 
 from broadcaster.drivers.base import Driver
@@ -33,24 +33,31 @@ class LocalDriver(Driver):
 
     def __init__(self, server: LocalServer, *, timeout: float = 5.0) -> None:
         self._server = server
-        self._timeout = timeout
+        self._timeout = float(timeout)
 
     def deliver(self, message: Message) -> None:
         """Publish *message* and wait until it is pushed."""
-        try:
-            self._server.publish(message).result(self._timeout)
-        except FutureTimeout as error:
-            raise self._late() from error
+        future = self._server.publish(message)
+        with suppress(TimeoutError, CancelledError):
+            future.exception(self._timeout)
+        self._check(future)
 
     async def adeliver(self, message: Message) -> None:
         """Publish *message* and wait until it is pushed."""
-        future = self._server.publish(message)
+        future: Future[None] | asyncio.Future[None] = self._server.publish(message)
         if not future.done():
-            try:
-                await asyncio.wait_for(asyncio.wrap_future(future), self._timeout)
-            except TimeoutError as error:
-                raise self._late() from error
+            future = asyncio.wrap_future(future)
+            await asyncio.wait([future], timeout=self._timeout)
+        self._check(future)
 
-    def _late(self) -> DeliveryError:
-        reason = f"the server in this process did not take the message within {self._timeout:g} s"
-        return DeliveryError(reason, driver=self.name, retryable=True)
+    def _check(self, future: Future[None] | asyncio.Future[None]) -> None:
+        if not future.done():
+            future.cancel()
+            raise self._error(f"did not take the message within {self._timeout:g} s")
+        # Not left to `result()`: asyncio would take it for the cancellation of the task that sends.
+        if future.cancelled():
+            raise self._error("stopped before it took the message")
+        future.result()
+
+    def _error(self, what: str) -> DeliveryError:
+        return DeliveryError(f"the server in this process {what}", driver=self.name, retryable=True)

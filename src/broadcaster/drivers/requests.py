@@ -12,12 +12,16 @@ from broadcaster.errors import DeliveryError
 __all__ = ["Attempts", "HttpRequest", "HttpResponse", "Pause", "Unreachable", "attempts"]
 
 _MAX_PAUSE = 30.0
-_BUSY = frozenset({429, 502, 503, 504})
+# Answers that say the request was not acted on: it may be sent again, repeatable or not.
+_NOT_TAKEN = frozenset({408, 425, 429, 503})
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request; *repeatable* says that the peer may get it twice without harm."""
+    """One request; *repeatable* says that the peer may get it twice without harm.
+
+    *url* is percent-encoded, and is sent as it stands: a signature may cover it.
+    """
 
     method: str
     url: str
@@ -64,11 +68,11 @@ def attempts(request: HttpRequest, *, driver: str, retries: int) -> Attempts:
         match outcome:
             case HttpResponse(status=status) if 200 <= status < 300:
                 return outcome
-            case HttpResponse(status=status) if status not in _BUSY:
+            case HttpResponse(status=status) if status < 500 and status not in _NOT_TAKEN:
                 raise DeliveryError(_refusal(outcome), driver=driver, status=status)
             case HttpResponse(status=status, retry_after=asked):
                 error = DeliveryError(_refusal(outcome), driver=driver, status=status, retryable=True)
-                again = request.repeatable or status in {429, 503}
+                again = request.repeatable or status in _NOT_TAKEN
             case Unreachable(reason=reason, received=received):
                 error, asked = DeliveryError(reason, driver=driver, retryable=True), None
                 again = request.repeatable or not received
@@ -86,5 +90,6 @@ def _backoff(attempt: int) -> float:
 
 
 def _refusal(response: HttpResponse) -> str:
-    said = response.body[:200].decode(errors="replace").strip()
+    # Whatever the peer says, it stays one short line of a log.
+    said = " ".join(response.body[:200].decode(errors="replace").split())
     return f"the server answered {response.status}" + (f": {said}" if said else "")

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+
+import pytest
+
+from broadcaster import DeliveryError, Message
+from broadcaster.drivers.local import LocalDriver, LocalServer
+
+PING = Message("ping", ("lobby",), "{}")
+
+
+class Server:
+    """An event loop in a thread, which pushes what is published on it unless it is told to be busy."""
+
+    def __init__(self) -> None:
+        self.pushed: list[Message] = []
+        self.free = threading.Event()
+        self.free.set()
+        self.error: Exception | None = None
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread.start()
+
+    def publish(self, message: Message) -> Future[None]:
+        future: Future[None] = Future()
+        if threading.get_ident() == self._thread.ident:
+            self._push(message, future)
+        else:
+            self.loop.call_soon_threadsafe(self._push, message, future)
+        return future
+
+    def close(self) -> None:
+        self.free.set()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(5)
+        self.loop.close()
+
+    def _push(self, message: Message, future: Future[None]) -> None:
+        self.free.wait(5)
+        if not future.set_running_or_notify_cancel():
+            return
+        if self.error is not None:
+            future.set_exception(self.error)
+        else:
+            self.pushed.append(message)
+            future.set_result(None)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["blocking", "in a loop"])
+def deliver(request: pytest.FixtureRequest) -> Callable[[LocalDriver], None]:
+    if request.param == "blocking":
+        return lambda driver: driver.deliver(PING)
+    return lambda driver: asyncio.run(driver.adeliver(PING))
+
+
+Deliver = Callable[[LocalDriver], None]
+
+
+def test_a_message_is_pushed_before_the_caller_goes_on(server: Server, deliver: Deliver) -> None:
+    deliver(LocalDriver(server))
+
+    assert server.pushed == [PING]
+
+
+def test_a_server_that_is_busy_too_long_is_worth_a_retry(server: Server, deliver: Deliver) -> None:
+    server.free.clear()
+
+    with pytest.raises(DeliveryError, match=r"did not take the message within 0\.01 s") as caught:
+        deliver(LocalDriver(server, timeout=0.01))
+
+    assert (caught.value.retryable, caught.value.driver) == (True, "local")
+
+
+def test_a_message_that_was_given_up_is_not_pushed_later(server: Server, deliver: Deliver) -> None:
+    server.free.clear()
+    with pytest.raises(DeliveryError):
+        deliver(LocalDriver(server, timeout=0.01))
+
+    server.free.set()
+    LocalDriver(server).deliver(Message("next", ("lobby",), "{}"))
+
+    assert [message.name for message in server.pushed] == ["next"]
+
+
+def test_the_error_of_the_server_reaches_the_caller(server: Server, deliver: Deliver) -> None:
+    server.error = DeliveryError("the data has 20000 bytes", driver="local", status=413)
+
+    with pytest.raises(DeliveryError) as caught:
+        deliver(LocalDriver(server))
+
+    assert caught.value is server.error
+
+
+class Answering:
+    """A server that has its answer ready."""
+
+    def __init__(self, future: Future[None]) -> None:
+        self._future = future
+
+    def publish(self, message: Message) -> Future[None]:
+        return self._future
+
+
+def test_an_error_that_is_there_at_once_reaches_the_caller(deliver: Deliver) -> None:
+    future: Future[None] = Future()
+    future.set_exception(DeliveryError("no such application", driver="local"))
+
+    with pytest.raises(DeliveryError, match="no such application"):
+        deliver(LocalDriver(Answering(future)))
+
+
+def test_a_server_that_stops_in_between_does_not_look_like_a_cancelled_task(deliver: Deliver) -> None:
+    future: Future[None] = Future()
+    future.cancel()
+
+    with pytest.raises(DeliveryError, match="stopped before it took the message") as caught:
+        deliver(LocalDriver(Answering(future)))
+
+    assert caught.value.retryable
+
+
+async def test_a_server_that_stops_while_a_task_waits_does_not_cancel_the_task() -> None:
+    future: Future[None] = Future()
+    sending = asyncio.create_task(LocalDriver(Answering(future)).adeliver(PING))
+    await asyncio.sleep(0)
+
+    future.cancel()
+
+    with pytest.raises(DeliveryError, match="stopped before it took the message"):
+        await asyncio.wait_for(sending, 5)
+
+
+async def test_a_task_that_is_cancelled_stays_cancelled() -> None:
+    future: Future[None] = Future()
+    sending = asyncio.create_task(LocalDriver(Answering(future)).adeliver(PING))
+    await asyncio.sleep(0)
+
+    sending.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(sending, 5)
+
+
+def test_sending_on_the_servers_own_loop_does_not_wait_for_itself(server: Server) -> None:
+    driver = LocalDriver(server)
+
+    async def on_the_loop() -> list[Message]:
+        driver.deliver(PING)
+        await driver.adeliver(PING)
+        return list(server.pushed)
+
+    pushed = asyncio.run_coroutine_threadsafe(on_the_loop(), server.loop).result(5)
+
+    assert pushed == [PING, PING]
+
+
+def test_several_messages_keep_their_order(server: Server) -> None:
+    messages = [Message(str(number), ("lobby",), "{}") for number in range(5)]
+
+    LocalDriver(server).deliver_many(messages)
+    asyncio.run(LocalDriver(server).adeliver_many(messages))
+
+    assert server.pushed == messages * 2
+
+
+def test_a_timeout_from_the_environment_is_text(server: Server) -> None:
+    server.free.clear()
+
+    with pytest.raises(DeliveryError, match=r"within 0\.01 s"):
+        LocalDriver(server, timeout="0.01").deliver(PING)  # type: ignore[arg-type]
+
+
+def test_the_servers_of_this_package_satisfy_it() -> None:
+    from broadcaster.server import App, ServerThread
+
+    server: LocalServer = ServerThread([App("1", "key", "secret")])
+
+    with pytest.raises(DeliveryError, match="is not running") as caught:
+        LocalDriver(server).deliver(PING)
+
+    assert caught.value.retryable

@@ -1,0 +1,593 @@
+from __future__ import annotations
+
+import enum
+import gc
+import json
+import logging
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import attrs
+import msgspec
+import pytest
+from blinker import Signal
+
+from broadcaster import (
+    AnonymousEvent,
+    BroadcastManager,
+    Channel,
+    ConfigurationError,
+    DeliveryError,
+    Event,
+    InvalidChannelName,
+    PresenceChannel,
+    PrivateChannel,
+    Settings,
+    ShouldRescue,
+    UnencodableData,
+    current_socket,
+)
+from broadcaster.dispatcher import Dispatcher, Plan
+from broadcaster.drivers.base import Driver
+from broadcaster.messages import Message
+from broadcaster.signals import failed, sending, sent
+from tests.recording import RecordingDriver
+
+
+class Drivers:
+    """Where the dispatcher finds its drivers; the first one is the default."""
+
+    def __init__(self, **drivers: Driver) -> None:
+        self.default = next(iter(drivers), "default")
+        self._drivers = drivers
+
+    def driver(self, name: str) -> Driver:
+        if name not in self._drivers:
+            raise ConfigurationError(f"no driver named {name!r}")
+        return self._drivers[name]
+
+
+def plan(event: Any, **how: Any) -> Plan:
+    planned = Dispatcher(Drivers()).plan(event, **how)
+    assert planned is not None
+    return planned
+
+
+def message(event: Any, **how: Any) -> Message:
+    return plan(event, **how).message
+
+
+class OrderShipped(Event):
+    order_id: int = 7
+    carrier: str = "post"
+
+    def broadcast_on(self) -> PrivateChannel:
+        return PrivateChannel(f"orders.{self.order_id}")
+
+
+@dataclass
+class Shouted:
+    """An event that says whatever a test wants each hook to say."""
+
+    on: Any = "lobby"
+    name: Any = "shouted"
+    data: Any = None
+    when: Any = True
+    via: Any = None
+
+    def broadcast_on(self) -> Any:
+        return self.on
+
+    def broadcast_as(self) -> Any:
+        return self.name
+
+    def broadcast_with(self) -> Any:
+        return self.data
+
+    def broadcast_when(self) -> Any:
+        return self.when
+
+    def broadcast_via(self) -> Any:
+        return self.via
+
+
+class Names(enum.Enum):
+    SHIPPED = "order.shipped"
+
+
+class TextNames(enum.StrEnum):
+    SHIPPED = "order.shipped"
+
+
+def test_an_event_is_named_like_its_class() -> None:
+    assert message(OrderShipped()).name == "OrderShipped"
+
+
+@pytest.mark.parametrize("name", ["order.shipped", Names.SHIPPED, TextNames.SHIPPED])
+def test_an_event_may_choose_its_name(name: object) -> None:
+    given = message(Shouted(name=name)).name
+
+    assert given == "order.shipped"
+    assert type(given) is str
+
+
+@pytest.mark.parametrize("name", [None, "", 7, b"x", ["x"]])
+def test_what_is_no_name_is_refused_with_the_remedy(name: object) -> None:
+    with pytest.raises(TypeError) as caught:
+        message(Shouted(name=name))
+
+    assert str(caught.value) == f"Shouted.broadcast_as() returned {name!r}; return a name"
+
+
+def test_the_data_is_the_public_fields() -> None:
+    assert message(OrderShipped()).data == '{"order_id":7,"carrier":"post"}'
+
+
+def test_the_data_may_be_chosen() -> None:
+    assert message(Shouted(data={"a": 1})).data == '{"a":1}'
+
+
+def test_no_chosen_data_means_the_fields() -> None:
+    assert json.loads(message(Shouted(data=None)).data)["name"] == "shouted"
+
+
+def test_an_empty_object_is_data_too() -> None:
+    assert message(Shouted(data={})).data == "{}"
+
+
+@attrs.define
+class AttrsEvent:
+    order_id: int = 7
+    _cache: str = "private"
+
+    def broadcast_on(self) -> str:
+        return "lobby"
+
+
+class StructEvent(msgspec.Struct):
+    order_id: int = 7
+
+    def broadcast_on(self) -> str:
+        return "lobby"
+
+
+class PlainEvent:
+    def __init__(self) -> None:
+        self.order_id = 7
+        self._cache = "private"
+
+    def broadcast_on(self) -> str:
+        return "lobby"
+
+
+@dataclass(frozen=True, slots=True)
+class DataclassEvent:
+    order_id: int = 7
+    _cache: str = "private"
+
+    def broadcast_on(self) -> str:
+        return "lobby"
+
+
+@pytest.mark.parametrize("event", [AttrsEvent(), StructEvent(), PlainEvent(), DataclassEvent()])
+def test_any_kind_of_class_sends_its_public_fields(event: object) -> None:
+    assert message(event).data == '{"order_id":7}'
+
+
+def test_data_that_json_cannot_express_names_the_event_and_the_field() -> None:
+    with pytest.raises(UnencodableData) as caught:
+        message(Shouted(data={"lines": [{"price": object()}]}))
+
+    assert caught.value.path == "Shouted.lines[0].price"
+
+
+def test_an_event_that_is_not_to_be_sent_is_no_plan() -> None:
+    assert Dispatcher(Drivers()).plan(Shouted(when=False, on="not legal", data=object())) is None
+
+
+@pytest.mark.parametrize(
+    ("on", "channels"),
+    [
+        ("lobby", ("lobby",)),
+        (Channel("lobby"), ("lobby",)),
+        (PresenceChannel("room"), ("presence-room",)),
+        (["lobby", PrivateChannel("a")], ("lobby", "private-a")),
+        (("b", "a"), ("b", "a")),
+        ((name for name in ("b", "a", "c")), ("b", "a", "c")),
+        (["b", Channel("a"), "a", Channel("b"), "c"], ("b", "a", "c")),
+        (["private-a", PrivateChannel("a")], ("private-a",)),
+        ({"a": 1}, ("a",)),
+    ],
+)
+def test_an_event_goes_to_one_channel_or_several_each_named_once(
+    on: object, channels: tuple[str, ...]
+) -> None:
+    assert message(Shouted(on=on)).channels == channels
+
+
+@pytest.mark.parametrize("on", [None, [], (), iter([])])
+def test_an_event_without_channels_goes_nowhere(on: object) -> None:
+    assert Dispatcher(Drivers()).plan(Shouted(on=on)) is None
+
+
+@pytest.mark.parametrize("on", ["", "a b", ["ok", "a b"], "a\n"])
+def test_an_illegal_channel_is_refused(on: object) -> None:
+    with pytest.raises(InvalidChannelName):
+        message(Shouted(on=on))
+
+
+@pytest.mark.parametrize(
+    ("on", "shown"), [(7, "7"), ([7], "7"), (["a", None], "None"), (b"lobby", "108"), (True, "True")]
+)
+def test_what_is_no_channel_is_refused_with_the_remedy(on: object, shown: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        message(Shouted(on=on))
+
+    assert str(caught.value) == f"Shouted.broadcast_on() returned {shown}; return channels or their names"
+
+
+def test_the_default_driver_carries_what_does_not_say_otherwise() -> None:
+    dispatcher = Dispatcher(Drivers(eu=RecordingDriver()))
+
+    planned = dispatcher.plan(OrderShipped())
+
+    assert planned is not None
+    assert planned.drivers == ("eu",)
+
+
+@pytest.mark.parametrize(
+    ("via", "drivers"),
+    [
+        ("us", ("us",)),
+        (Names.SHIPPED, ("order.shipped",)),
+        (["us", "eu"], ("us", "eu")),
+        (("us", "eu", "us"), ("us", "eu")),
+        (iter(["us", TextNames.SHIPPED]), ("us", "order.shipped")),
+        ([], ("default",)),
+    ],
+)
+def test_an_event_or_its_caller_names_the_drivers(via: Any, drivers: tuple[str, ...]) -> None:
+    by_caller = list(via) if isinstance(via, Iterator) else via
+
+    assert plan(OrderShipped(), via=by_caller).drivers == drivers
+    assert plan(Shouted(via=by_caller)).drivers == drivers
+
+
+def test_the_caller_goes_before_the_event() -> None:
+    assert plan(Shouted(via="us"), via="eu").drivers == ("eu",)
+
+
+def test_names_given_once_hold_for_a_whole_batch() -> None:
+    dispatcher = Dispatcher(Drivers())
+
+    plans = dispatcher.plans([OrderShipped(), OrderShipped()], via=(name for name in ("us", "eu")))
+
+    assert [planned.drivers for planned in plans] == [("us", "eu"), ("us", "eu")]
+
+
+def test_others_are_all_but_the_socket_of_the_request() -> None:
+    with current_socket("12.34"):
+        assert message(OrderShipped(), to_others=True).except_socket == "12.34"
+        assert message(OrderShipped()).except_socket is None
+
+
+def test_outside_of_a_request_others_are_all() -> None:
+    assert message(OrderShipped(), to_others=True).except_socket is None
+
+
+def test_a_malformed_socket_id_leaves_nobody_out() -> None:
+    with current_socket("12.34\r\nX-Evil: 1"):
+        assert message(OrderShipped(), to_others=True).except_socket is None
+
+
+class CountingMeta(type):
+    """Counts how often hooks are looked for on the class."""
+
+    looked_up: ClassVar[list[str]] = []
+
+    def __getattribute__(cls, name: str) -> Any:
+        if name.startswith("broadcast_"):
+            CountingMeta.looked_up.append(name)
+        return super().__getattribute__(name)
+
+
+def test_hooks_are_looked_up_once_for_each_class() -> None:
+    class Counted(metaclass=CountingMeta):
+        def broadcast_on(self) -> str:
+            return "lobby"
+
+    for _ in range(3):
+        message(Counted())
+
+    assert sorted(CountingMeta.looked_up) == [
+        *("broadcast_as", "broadcast_on", "broadcast_via", "broadcast_when", "broadcast_with")
+    ]
+
+
+def test_a_class_made_for_the_moment_is_forgotten() -> None:
+    class Momentary:
+        def broadcast_on(self) -> str:
+            return "lobby"
+
+    message(Momentary())
+    gone = weakref.ref(Momentary)
+    del Momentary
+    gc.collect()
+
+    assert gone() is None
+
+
+class Static:
+    @staticmethod
+    def broadcast_on() -> str:
+        return "lobby"
+
+    @classmethod
+    def broadcast_as(cls) -> str:
+        return f"{cls.__name__}.happened"
+
+
+def test_a_hook_may_be_a_static_or_a_class_method() -> None:
+    assert message(Static()).channels == ("lobby",)
+    assert message(Static()).name == "Static.happened"
+
+
+def test_a_hook_may_be_inherited() -> None:
+    class Special(OrderShipped):
+        pass
+
+    assert message(Special()).channels == ("private-orders.7",)
+    assert message(Special()).name == "Special"
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        (object(), r"object is not broadcastable; give it a broadcast_on\(\) method"),
+        (None, r"NoneType is not broadcastable; give it a broadcast_on\(\) method"),
+        ("lobby", r"str is not broadcastable; give it a broadcast_on\(\) method"),
+        ({"broadcast_on": "lobby"}, r"dict is not broadcastable; give it a broadcast_on\(\) method"),
+        (OrderShipped, "an event is an object, not a class; send an instance of the class"),
+        (PlainEvent, "an event is an object, not a class; send an instance of the class"),
+        (Event(), r"Event does not say where it goes; give it a broadcast_on\(\) method"),
+    ],
+)
+def test_what_is_no_event_is_refused_with_the_remedy(what: object, said: str) -> None:
+    with pytest.raises(TypeError, match=said) as caught:
+        message(what)
+
+    assert caught.value.__context__ is None
+
+
+async def later(self: object) -> bool:
+    return False
+
+
+@pytest.mark.parametrize("hook", ["on", "as", "with", "when", "via"])
+@pytest.mark.parametrize("found", ["a value", {"a": 1}, property(lambda self: "x"), later])
+def test_a_hook_that_is_a_value_or_async_is_refused(hook: str, found: object) -> None:
+    name = f"broadcast_{hook}"
+    cls = type("Odd", (), {"broadcast_on": lambda self: "lobby", name: found})
+
+    with pytest.raises(TypeError) as caught:
+        message(cls())
+
+    assert str(caught.value) == f"Odd.{name} must be a plain method: neither a value nor async"
+
+
+def test_events_of_a_batch_keep_their_order_and_those_that_go_nowhere_are_left_out() -> None:
+    events = [Shouted(name="a"), Shouted(name="b", when=False), Shouted(name="c", on=None), Shouted(name="d")]
+
+    plans = Dispatcher(Drivers()).plans(events)
+
+    assert [planned.message.name for planned in plans] == ["a", "d"]
+
+
+# Carrying out: every test runs in both worlds.
+
+
+def blocking(drivers: Drivers, events: Iterable[Any], **how: Any) -> None:
+    dispatcher = Dispatcher(drivers)
+    dispatcher.carry(dispatcher.plans(events, **how))
+
+
+async def in_a_loop(drivers: Drivers, events: Iterable[Any], **how: Any) -> None:
+    dispatcher = Dispatcher(drivers)
+    await dispatcher.acarry(dispatcher.plans(events, **how))
+
+
+@pytest.fixture(params=["blocking", "in a loop"])
+def carry(request: pytest.FixtureRequest) -> Callable[..., None]:
+    import asyncio
+
+    if request.param == "blocking":
+        return blocking
+    return lambda *args, **how: asyncio.run(in_a_loop(*args, **how))
+
+
+def names(driver: RecordingDriver) -> list[str]:
+    return [delivered.name for delivered in driver.delivered]
+
+
+def test_one_event_is_delivered_by_its_driver(carry: Callable[..., None]) -> None:
+    eu, us = RecordingDriver(), RecordingDriver()
+
+    carry(Drivers(eu=eu, us=us), [OrderShipped()])
+
+    assert names(eu) == ["OrderShipped"]
+    assert names(us) == []
+
+
+def test_several_drivers_get_the_same_message(carry: Callable[..., None]) -> None:
+    eu, us = RecordingDriver(), RecordingDriver()
+
+    carry(Drivers(eu=eu, us=us), [OrderShipped()], via=["eu", "us"])
+
+    assert eu.delivered == us.delivered
+    assert len(eu.delivered) == 1
+
+
+def test_each_driver_gets_its_events_as_one_batch_in_order(carry: Callable[..., None]) -> None:
+    eu, us = RecordingDriver(), RecordingDriver()
+    events = [
+        Shouted(name="a"),
+        Shouted(name="b", via="us"),
+        Shouted(name="c", via=["us", "eu"]),
+        Shouted(name="d"),
+    ]
+
+    carry(Drivers(eu=eu, us=us), events)
+
+    assert (names(eu), eu.batches) == (["a", "c", "d"], [3])
+    assert (names(us), us.batches) == (["b", "c"], [2])
+
+
+def test_none_is_sent_when_one_cannot_be_encoded(carry: Callable[..., None]) -> None:
+    driver = RecordingDriver()
+
+    with pytest.raises(UnencodableData):
+        carry(Drivers(eu=driver), [OrderShipped(), Shouted(data=object())])
+
+    assert driver.delivered == []
+
+
+def test_none_is_sent_when_a_driver_is_unknown(carry: Callable[..., None]) -> None:
+    driver = RecordingDriver()
+
+    with pytest.raises(ConfigurationError, match="no driver named 'moon'"):
+        carry(Drivers(eu=driver), [OrderShipped()], via=["eu", "moon"])
+
+    assert driver.delivered == []
+
+
+@pytest.mark.parametrize("via", [["bad", "good"], ["good", "bad"]])
+def test_a_driver_that_fails_does_not_keep_another_from_delivering(
+    carry: Callable[..., None], via: list[str]
+) -> None:
+    good, bad = RecordingDriver(), RecordingDriver(refuses="it is closed")
+
+    with pytest.raises(DeliveryError, match="it is closed"):
+        carry(Drivers(good=good, bad=bad), [OrderShipped()], via=via)
+
+    assert names(good) == ["OrderShipped"]
+
+
+def test_the_first_failure_is_raised_with_the_others_as_notes(carry: Callable[..., None]) -> None:
+    drivers = Drivers(a=RecordingDriver(refuses="one"), b=RecordingDriver(refuses="two"))
+
+    with pytest.raises(DeliveryError, match="one") as caught:
+        carry(drivers, [OrderShipped()], via=["a", "b"])
+
+    assert caught.value.__notes__ == ["also: driver 'recording': two"]
+
+
+class Rescued(OrderShipped, ShouldRescue):
+    pass
+
+
+def test_the_failure_of_a_rescued_event_is_logged_and_no_more(
+    carry: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    carry(Drivers(bad=RecordingDriver(refuses="it is closed")), [Rescued()])
+
+    assert caplog.record_tuples == [
+        (
+            "broadcaster",
+            logging.ERROR,
+            "'Rescued' was not broadcast by driver 'bad': driver 'recording': it is closed",
+        )
+    ]
+
+
+def test_rescue_is_for_one_event_and_not_for_its_batch(
+    carry: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(DeliveryError):
+        carry(Drivers(bad=RecordingDriver(refuses="it is closed")), [Rescued(), OrderShipped()])
+
+    assert [record.message.split()[0] for record in caplog.records] == ["'Rescued'"]
+
+
+def test_what_is_not_a_failed_delivery_is_not_rescued(carry: Callable[..., None]) -> None:
+    class Unsendable(ShouldRescue):
+        def broadcast_on(self) -> str:
+            return "not legal"
+
+    with pytest.raises(InvalidChannelName):
+        carry(Drivers(eu=RecordingDriver()), [Unsendable()])
+
+
+@contextmanager
+def heard(*signals: Signal) -> Iterator[list[tuple[str, Any, Mapping[str, Any]]]]:
+    """Collect what *signals* say, each with its name and sender."""
+    known = {sending: "sending", sent: "sent", failed: "failed"}
+    said: list[tuple[str, Any, Mapping[str, Any]]] = []
+    receivers = []
+    for signal in signals:
+
+        def receive(sender: Any, name: str = known[signal], **facts: Any) -> None:
+            said.append((name, sender, facts))
+
+        receivers.append(receive)
+        signal.connect(receive)
+    try:
+        yield said
+    finally:
+        for signal, receiver in zip(signals, receivers, strict=True):
+            signal.disconnect(receiver)
+
+
+def test_signals_tell_before_and_after_each_message(carry: Callable[..., None]) -> None:
+    drivers = Drivers(eu=RecordingDriver())
+    events = [OrderShipped(), Shouted()]
+
+    with heard(sending, sent, failed) as said:
+        carry(drivers, events)
+
+    assert [name for name, _, _ in said] == ["sending", "sending", "sent", "sent"]
+    assert all(sender is drivers for _, sender, _ in said)
+    assert [facts["event"] for _, _, facts in said] == events * 2
+    assert [facts["message"].name for _, _, facts in said[:2]] == ["OrderShipped", "shouted"]
+    assert {facts["driver"] for _, _, facts in said} == {"eu"}
+
+
+def test_a_signal_tells_of_a_failure_and_its_error(carry: Callable[..., None]) -> None:
+    with heard(sending, sent, failed) as said, pytest.raises(DeliveryError) as caught:
+        carry(Drivers(bad=RecordingDriver(refuses="it is closed")), [OrderShipped()])
+
+    assert [name for name, _, _ in said] == ["sending", "failed"]
+    assert said[1][2]["error"] is caught.value
+    assert said[1][2]["driver"] == "bad"
+
+
+def test_a_rescued_failure_is_signalled_too(carry: Callable[..., None]) -> None:
+    with heard(failed) as said:
+        carry(Drivers(bad=RecordingDriver(refuses="it is closed")), [Rescued()])
+
+    assert [name for name, _, _ in said] == ["failed"]
+
+
+def test_a_receiver_that_raises_before_a_message_stops_it(carry: Callable[..., None]) -> None:
+    driver = RecordingDriver()
+
+    def veto(sender: object, **facts: object) -> None:
+        raise PermissionError("not during the freeze")
+
+    with sending.connected_to(veto), pytest.raises(PermissionError):
+        carry(Drivers(eu=driver), [OrderShipped()])
+
+    assert driver.delivered == []
+
+
+def test_a_receiver_may_listen_to_one_manager_only() -> None:
+    with BroadcastManager(Settings("null")) as ours, BroadcastManager(Settings("null")) as theirs:
+        said: list[object] = []
+
+        with sent.connected_to(lambda sender, **facts: said.append(sender), sender=ours):
+            theirs.send(OrderShipped())
+            ours.send(AnonymousEvent("ping", on="lobby"))
+
+    assert said == [ours]

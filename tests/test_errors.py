@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+
+from broadcaster import errors
+from broadcaster.errors import (
+    BroadcastError,
+    ConfigurationError,
+    DeliveryError,
+    InvalidChannelName,
+    MissingExtra,
+    ProtocolViolation,
+    UnencodableData,
+    named,
+)
+
+
+def test_everything_raised_on_purpose_is_public_and_has_one_root() -> None:
+    classes = [value for value in vars(errors).values() if isinstance(value, type)]
+
+    own = [cls for cls in classes if cls.__module__ == errors.__name__]
+
+    assert {cls.__name__ for cls in own} == set(errors.__all__) - {"named"}
+    assert all(issubclass(cls, BroadcastError) for cls in own)
+
+
+@pytest.mark.parametrize(
+    ("error", "builtin"),
+    [
+        (ConfigurationError("x"), ValueError),
+        (MissingExtra("redis", extra="redis"), ImportError),
+        (InvalidChannelName("a b", "x"), ValueError),
+        (UnencodableData("data", "x"), TypeError),
+    ],
+)
+def test_an_error_can_be_caught_as_the_builtin_that_fits(
+    error: BroadcastError, builtin: type[Exception]
+) -> None:
+    with pytest.raises(builtin):
+        raise error
+
+
+def test_a_missing_extra_says_how_to_install_it() -> None:
+    error = MissingExtra("urllib3", extra="http")
+
+    assert str(error) == "'urllib3' is not installed; install it with: pip install 'broadcaster-kit[http]'"
+    assert (error.name, error.extra) == ("urllib3", "http")
+
+
+def test_an_invalid_channel_name_carries_the_name() -> None:
+    error = InvalidChannelName("a b", "' ' at position 1")
+
+    assert str(error) == "invalid channel name 'a b': ' ' at position 1"
+    assert error.channel == "a b"
+
+
+def test_unencodable_data_carries_the_path() -> None:
+    error = UnencodableData("Order.lines[2]", "object has no JSON form")
+
+    assert str(error) == "cannot encode Order.lines[2] as JSON: object has no JSON form"
+    assert error.path == "Order.lines[2]"
+
+
+def test_a_delivery_error_carries_what_a_queue_has_to_know() -> None:
+    error = DeliveryError("the server answered 503", driver="pusher", retryable=True, status=503)
+
+    assert str(error) == "driver 'pusher': the server answered 503"
+    assert (error.driver, error.retryable, error.status) == ("pusher", True, 503)
+
+
+def test_a_delivery_is_not_worth_a_retry_unless_its_error_says_so() -> None:
+    error = DeliveryError("it does not speak to us", driver="pusher")
+
+    assert (error.retryable, error.status) == (False, None)
+
+
+def test_a_protocol_violation_carries_the_code_for_the_client() -> None:
+    error = ProtocolViolation(4009, "not authorized", channel="private-a")
+
+    assert (error.code, error.message, error.channel, str(error)) == (
+        *(4009, "not authorized", "private-a"),
+        "not authorized",
+    )
+
+
+def test_names_are_listed_quoted_and_sorted() -> None:
+    assert named({"b": 1, "a": 2}) == "'a', 'b'"
+    assert named([]) == "none"
