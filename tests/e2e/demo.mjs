@@ -192,14 +192,18 @@ const STORIES = {
   },
 
   async picture(stage, { picture }) {
-    const left = await stage.window(OTTER, { colorScheme: "light", viewport: { width: 796, height: 1230 } });
-    const right = await stage.window(FALCON, { colorScheme: "dark", viewport: { width: 796, height: 1230 } });
+    const still = { viewport: { width: 796, height: 1230 }, reducedMotion: "reduce" };
+    const left = await stage.window(OTTER, { colorScheme: "light", ...still });
+    const right = await stage.window(FALCON, { colorScheme: "dark", ...still });
+    await right.getByRole("tab", { name: "JavaScript" }).click();
     const talk = [
       [left, right, "Hello from the other window!"],
       [right, left, "Here before I could blink. What does it take?"],
       [left, right, "One pydantic model, and broadcast.send()"],
     ];
     for (const [from, to, text] of talk) {
+      // The times in the picture are those of windows that have nothing else to do.
+      for (const page of [from, to]) await page.evaluate(() => new Promise((done) => requestIdleCallback(done)));
       await say(from, text);
       await bubble(to, text).waitFor();
       await bubble(from, text).locator("small", { hasText: /^sent in / }).waitFor();
