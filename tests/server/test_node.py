@@ -1,5 +1,9 @@
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from broadcaster import Message
 from broadcaster.protocol.api import ApiRequest
 from broadcaster.protocol.handshake import Refusal
 from broadcaster.server.node import Node
@@ -72,3 +76,22 @@ def test_who_may_not_open_a_connection_is_told_why(key: str, params: dict[str, s
 
     assert f'"code":{code}' in str(wire.said[0])
     assert wire.said[1] == (code, refusal.message)
+
+
+async def test_a_message_that_its_sender_gave_up_on_is_not_pushed_any_more() -> None:
+    node = Node([APP], encode=str)
+    node.open()
+    hub = node.admit(APP.key, {"protocol": "7"})
+    assert not isinstance(hub, Refusal)
+    wire = Recording()
+    node.connect(hub, wire).received('{"event":"pusher:subscribe","data":{"channel":"c"}}')
+    with ThreadPoolExecutor() as threads:
+        # Waited for without giving the loop a turn, in which it would push the message.
+        given_up = threads.submit(node.publish, Message("late", ("c",), "{}")).result(5)
+        follower = threads.submit(node.publish, Message("next", ("c",), "{}")).result(5)
+    given_up.cancel()
+
+    await asyncio.wait_for(asyncio.wrap_future(follower), 5)
+
+    assert wire.said[-1] == '{"event":"next","channel":"c","data":"{}"}'
+    assert not any('"late"' in str(said) for said in wire.said)

@@ -144,12 +144,20 @@ class Node:
                     connection.wire.probe()
 
     def _publish(self, message: Message, future: Future[None]) -> None:
+        # Whoever gave up waiting was told that it failed, and may send it again.
+        if not future.set_running_or_notify_cancel():
+            return
         hub = self._hubs[self.apps[0].key]
-        self.perform(
-            hub.broadcast(message.name, message.channels, message.data, except_socket=message.except_socket)
-        )
-        if not future.cancelled():
-            future.set_result(None)
+        try:
+            self.perform(
+                hub.broadcast(
+                    message.name, message.channels, message.data, except_socket=message.except_socket
+                )
+            )
+        except BaseException as error:
+            future.set_exception(error)
+            raise
+        future.set_result(None)
 
     def _app_of(self, path: str) -> App | ApiResponse:
         root, _, rest = path.removeprefix("/").partition("/")
