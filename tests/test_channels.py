@@ -166,3 +166,17 @@ def test_the_member_of_a_string_enum_becomes_a_plain_string() -> None:
     assert type(check_name(Rooms.LOBBY)) is str
     assert type(check_name("the-lobby")) is str
     assert f"{check_name('the-lobby')}" == "the-lobby"
+
+
+def test_a_name_of_any_length_makes_an_error_text_that_can_be_read() -> None:
+    with pytest.raises(InvalidChannelName) as refused:
+        check_name("x" * 60_000)
+
+    assert len(str(refused.value)) < 400
+    assert len(refused.value.channel) == 60_000
+
+
+def test_the_id_of_a_user_may_be_as_long_as_any_other_name() -> None:
+    assert check_name(USER_PREFIX + "x" * 200)
+    with pytest.raises(InvalidChannelName, match="201 characters, 200 are allowed"):
+        check_name(USER_PREFIX + "x" * 201)

@@ -462,3 +462,8 @@ def test_text_from_outside_raises_nothing_but_a_value_error(text: str | bytes) -
     except ValueError:
         return
     assert json.loads(encode(value)) == value
+
+
+def test_a_lone_surrogate_in_the_text_itself_is_no_json() -> None:
+    with pytest.raises(ValueError, match="lone surrogate"):
+        decode('"\ud800"')

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from broadcaster import InvalidChannelName, InvalidSocketId
 from broadcaster.signing import Credentials, body_digest
 
 # The vectors are Pusher's documentation's, or are asserted in the suites of its server SDKs, or equal the
@@ -369,9 +370,9 @@ def test_a_secret_beyond_ascii_signs_by_its_utf_8_bytes() -> None:
     import hmac
 
     secret = "sécret☃"
-    expected = hmac.new(secret.encode(), "1.1:private-ü".encode(), hashlib.sha256).hexdigest()
+    expected = hmac.new(secret.encode(), "1.1::user::ü".encode(), hashlib.sha256).hexdigest()
 
-    assert Credentials("key", secret).channel_auth("1.1", "private-ü") == f"key:{expected}"
+    assert Credentials("key", secret).user_auth("1.1", "ü") == f"key:{expected}"
 
 
 def test_equal_signatures_match_and_others_do_not() -> None:
@@ -395,7 +396,7 @@ def test_a_signature_from_outside_may_hold_any_text(given: str) -> None:
 
 
 def test_text_that_is_not_unicode_is_signed_without_an_error() -> None:
-    assert A.channel_auth("1.1", "private-\ud800").startswith(A.key)
+    assert A.user_auth("1.1", "\ud800").startswith(A.key)
 
 
 def test_a_secret_is_not_shown() -> None:
@@ -405,3 +406,21 @@ def test_a_secret_is_not_shown() -> None:
 
     assert "the-key" in shown
     assert "the-secret" not in shown
+
+
+@pytest.mark.parametrize(
+    "socket_id", ["", "1", "1.", ".1", "1.1:", "1.1\n", "1.1::user", "a.b", "1.2::user:"]
+)
+def test_what_is_no_socket_id_is_not_signed(socket_id: str) -> None:
+    with pytest.raises(InvalidSocketId, match="digits, a dot and digits are expected") as refused:
+        A.channel_auth(socket_id, "private-a")
+    with pytest.raises(InvalidSocketId):
+        A.user_auth(socket_id, '{"id":"1"}')
+
+    assert refused.value.socket_id == socket_id
+
+
+@pytest.mark.parametrize("channel", ["", "private a", ":user:", "private-a\n", "private-a:extra"])
+def test_what_is_no_channel_name_is_not_signed(channel: str) -> None:
+    with pytest.raises(InvalidChannelName):
+        A.channel_auth("1.1", channel)

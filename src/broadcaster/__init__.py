@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ConfigurationError,
         DeliveryError,
         InvalidChannelName,
+        InvalidSocketId,
         MissingExtra,
         UnencodableData,
     )
@@ -45,6 +46,7 @@ __all__ = [
     "EncryptedPrivateChannel",
     "Event",
     "InvalidChannelName",
+    "InvalidSocketId",
     "Message",
     "MissingExtra",
     "PresenceChannel",
@@ -70,6 +72,7 @@ _MODULES = {
         "ConfigurationError",
         "DeliveryError",
         "InvalidChannelName",
+        "InvalidSocketId",
         "MissingExtra",
         "UnencodableData",
     ],

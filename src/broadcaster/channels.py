@@ -63,8 +63,8 @@ def check_name(name: str) -> str:
     """Return *name* when it is a legal channel name; raise `InvalidChannelName` otherwise."""
     if not name:
         raise InvalidChannelName(name, "it is empty")
-    if len(name) > MAX_NAME_LENGTH:
-        raise InvalidChannelName(name, f"it has {len(name)} characters, {MAX_NAME_LENGTH} are allowed")
+    if (length := len(name.removeprefix(USER_PREFIX))) > MAX_NAME_LENGTH:
+        raise InvalidChannelName(name, f"it has {length} characters, {MAX_NAME_LENGTH} are allowed")
     if name.startswith(USER_PREFIX):
         if name == USER_PREFIX or not name.isprintable():
             raise InvalidChannelName(name, f"a printable user id must follow {USER_PREFIX!r}")
@@ -95,7 +95,7 @@ class Channel:
 
 
 class PrivateChannel(Channel):
-    """A channel that a rule guards: `PrivateChannel("orders.7")` is `private-orders.7`."""
+    """A channel that takes the application's leave to join; `private-` goes before the name."""
 
     __slots__ = ()
     _kind = Kind.PRIVATE
@@ -109,7 +109,11 @@ class PresenceChannel(Channel):
 
 
 class EncryptedPrivateChannel(Channel):
-    """A guarded channel that only its members can read: `private-encrypted-` before the name."""
+    """A guarded channel whose events only its members can read: `private-encrypted-` before the name.
+
+    Encryption is the driver's work, and none of the drivers here does it yet: `local` refuses such a
+    channel rather than send its events in the clear.
+    """
 
     __slots__ = ()
     _kind = Kind.ENCRYPTED

@@ -16,6 +16,8 @@ from broadcaster.errors import UnencodableData
 
 __all__ = ["decode", "encode", "fields_of"]
 
+_SURROGATE = "it holds a lone surrogate, which UTF-8 cannot express"
+
 
 def encode(value: object, *, root: str = "data") -> str:
     """Return *value* as compact JSON text; UTF-8 characters stay as they are.
@@ -41,7 +43,11 @@ def decode(text: str | bytes) -> Any:
 
     NaN, lone surrogates and nesting beyond 200 levels are refused.
     """
-    return from_json(text, allow_inf_nan=False)
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except TypeError as error:
+        # The parser's word for a str that it cannot take as UTF-8.
+        raise ValueError(_SURROGATE) from error
 
 
 def fields_of(value: object) -> object:
@@ -191,7 +197,7 @@ def _reason(value: object, reason: str) -> str:
         case float() if not math.isfinite(value):
             return f"{value} is not a JSON number"
         case str():
-            return "it holds a lone surrogate, which UTF-8 cannot express"
+            return _SURROGATE
     return reason.removeprefix("Error serializing to JSON: ").removeprefix("TypeError: ")
 
 

@@ -9,11 +9,15 @@ __all__ = [
     "ConfigurationError",
     "DeliveryError",
     "InvalidChannelName",
+    "InvalidSocketId",
     "MissingExtra",
     "ProtocolViolation",
     "UnencodableData",
     "named",
 ]
+
+_SHOWN = 200
+"""How much of a name that came from outside an error text repeats, in characters."""
 
 
 class BroadcastError(Exception):
@@ -39,8 +43,17 @@ class InvalidChannelName(BroadcastError, ValueError):
     """A channel name breaks the protocol's rules; *channel* is the name as it was given."""
 
     def __init__(self, channel: str, reason: str) -> None:
-        super().__init__(f"invalid channel name {channel!r}: {reason}")
+        shown = channel if len(channel) <= _SHOWN else channel[:_SHOWN] + "..."
+        super().__init__(f"invalid channel name {shown!r}: {reason}")
         self.channel = channel
+
+
+class InvalidSocketId(BroadcastError, ValueError):
+    """A socket id does not have the protocol's shape; *socket_id* is what was given."""
+
+    def __init__(self, socket_id: str) -> None:
+        super().__init__(f"invalid socket id {socket_id!r}: digits, a dot and digits are expected")
+        self.socket_id = socket_id
 
 
 class UnencodableData(BroadcastError, TypeError):

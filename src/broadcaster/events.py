@@ -96,7 +96,10 @@ class ShouldBroadcastNow:
 
 
 class ShouldDispatchAfterCommit:
-    """Marks an event that waits for the open database transaction to commit, if there is one."""
+    """Marks an event that waits for the open database transaction to commit.
+
+    No database is known here yet, so it leaves at once.
+    """
 
 
 class ShouldRescue:
@@ -104,4 +107,7 @@ class ShouldRescue:
 
 
 class ShouldBeUnique:
-    """Marks an event of which at most one waits in a queue at a time."""
+    """Marks an event of which at most one waits in a queue at a time.
+
+    No queue is configurable yet, so every one is delivered.
+    """

@@ -11,6 +11,10 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from broadcaster.channels import check_name
+from broadcaster.context import is_socket_id
+from broadcaster.errors import InvalidSocketId
+
 __all__ = ["Credentials", "body_digest"]
 
 
@@ -30,12 +34,20 @@ class Credentials:
         """Return the `auth` string that lets one connection join one guarded channel.
 
         *channel_data* is the member's JSON on a presence channel, byte for byte as it will be sent.
+        Raises `InvalidSocketId` or `InvalidChannelName`: what a client sent could otherwise be made to
+        read as the text of another signature.
         """
+        _check_socket_id(socket_id)
+        check_name(channel)
         parts = [socket_id, channel] if channel_data is None else [socket_id, channel, channel_data]
         return f"{self.key}:{self._sign(':'.join(parts))}"
 
     def user_auth(self, socket_id: str, user_data: str) -> str:
-        """Return the `auth` string that signs one connection in as the user in the JSON *user_data*."""
+        """Return the `auth` string that signs one connection in as the user in the JSON *user_data*.
+
+        Raises `InvalidSocketId`.
+        """
+        _check_socket_id(socket_id)
         return f"{self.key}:{self._sign(f'{socket_id}::user::{user_data}')}"
 
     def request_signature(self, method: str, path: str, params: Iterable[tuple[str, str]]) -> str:
@@ -53,3 +65,8 @@ class Credentials:
 
     def _sign(self, text: str) -> str:
         return hmac.digest(self.secret.encode(), text.encode(errors="replace"), "sha256").hex()
+
+
+def _check_socket_id(socket_id: str) -> None:
+    if not is_socket_id(socket_id):
+        raise InvalidSocketId(socket_id)

@@ -112,7 +112,8 @@ class Outbox(Sequence[Sent]):
 def capture(*managers: BroadcastManager) -> Iterator[Outbox]:
     """Keep what *managers* send inside the block, instead of delivering it.
 
-    With no manager named, every manager of the process is meant, those that are yet to be made too. Events are encoded and checked as always; no driver is made or asked.
+    With no manager named, every manager of the process is meant, those that are yet to be made too.
+    Events are encoded and checked as always; no driver is made or asked.
     """
     outbox = Outbox()
 

@@ -193,7 +193,7 @@ def test_the_page_learns_where_to_connect(application: Application) -> None:
         ("/page.css", "text/css", b"prefers-color-scheme"),
         ("/page.js", "text/javascript", b'from "./chat.js"'),
         ("/beneath.js", "text/javascript", b"export function"),
-        ("/chat.js", "text/javascript", b'listen("MessageSent"'),
+        ("/chat.js", "text/javascript", b'listen(".MessageSent"'),
         ("/client.js", "text/javascript", b"export class Echo"),
         ("/chat.py", "text/plain", b"class MessageSent(Event):"),
         ("/icon.svg", "image/svg+xml", b"<svg"),

@@ -190,3 +190,15 @@ def test_the_servers_of_this_package_satisfy_it() -> None:
         LocalDriver(server).deliver(PING)
 
     assert caught.value.retryable
+
+
+def test_an_encrypted_channel_is_refused_rather_than_sent_in_the_clear(server: Server) -> None:
+    secret = Message("ping", ("lobby", "private-encrypted-a"), "{}")
+
+    with pytest.raises(DeliveryError, match="cannot encrypt") as blocking:
+        LocalDriver(server).deliver(secret)
+    with pytest.raises(DeliveryError, match="'private-encrypted-a' in the clear"):
+        asyncio.run(LocalDriver(server).adeliver(secret))
+
+    assert not blocking.value.retryable
+    assert server.pushed == []

@@ -5,7 +5,7 @@ export function join(options, show) {
   const echo = new Echo({ ...options, authEndpoint: "/broadcasting/auth" });
 
   echo.private("demo")
-    .listen("MessageSent", show.message)
+    .listen(".MessageSent", show.message)
     .listenForWhisper("typing", show.typing);
 
   echo.join("demo")

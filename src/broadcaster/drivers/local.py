@@ -7,6 +7,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import Protocol
 
+from broadcaster.channels import Kind, kind_of
 from broadcaster.drivers.base import Driver
 from broadcaster.errors import DeliveryError
 from broadcaster.messages import Message
@@ -27,7 +28,10 @@ class LocalServer(Protocol):
 
 
 class LocalDriver(Driver):
-    """Publishes on *server*; waits up to *timeout* seconds for a server that is busy."""
+    """Publishes on *server*; waits up to *timeout* seconds for a server that is busy.
+
+    It encrypts nothing, and refuses a message for an encrypted channel.
+    """
 
     name = "local"
 
@@ -37,18 +41,25 @@ class LocalDriver(Driver):
 
     def deliver(self, message: Message) -> None:
         """Publish *message* and wait until it is pushed."""
-        future = self._server.publish(message)
+        future = self._publish(message)
         with suppress(TimeoutError, CancelledError):
             future.exception(self._timeout)
         self._check(future)
 
     async def adeliver(self, message: Message) -> None:
         """Publish *message* and wait until it is pushed."""
-        future: Future[None] | asyncio.Future[None] = self._server.publish(message)
+        future: Future[None] | asyncio.Future[None] = self._publish(message)
         if not future.done():
             future = asyncio.wrap_future(future)
             await asyncio.wait([future], timeout=self._timeout)
         self._check(future)
+
+    def _publish(self, message: Message) -> Future[None]:
+        for channel in message.channels:
+            if kind_of(channel) is Kind.ENCRYPTED:
+                reason = f"cannot encrypt, and does not send {channel!r} in the clear"
+                raise DeliveryError(reason, driver=self.name)
+        return self._server.publish(message)
 
     def _check(self, future: Future[None] | asyncio.Future[None]) -> None:
         if not future.done():

@@ -23,7 +23,8 @@ def check_signature(
     now: float,
 ) -> None:
     """Raise `ApiError` 401 unless the request is whole, fresh (within 600 seconds) and signed."""
-    params = dict(query)
+    # Names are signed in lower case, so that they are one name in any case.
+    params = {name.lower(): value for name, value in query}
     if len(params) != len(query):
         raise ApiError(401, "a query parameter is given twice")
     if params.get("auth_key") != credentials.key:

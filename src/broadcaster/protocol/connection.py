@@ -41,14 +41,15 @@ class Connection:
         """Each subscribed channel, with the connection's user id there (None outside of presence)."""
         self.user: User | None = None
         self.seen = 0.0
-        self.probed = False
+        self.probed: float | None = None
+        """When the peer was asked for a sign of life that it has not given yet."""
         self._second = 0
         self._burst = 0
 
     def touch(self, now: float) -> None:
         """Note a sign of life: any frame at all, control frames included."""
         self.seen = now
-        self.probed = False
+        self.probed = None
 
     def take_turn(self, now: float, *, per_second: int) -> bool:
         """Count one client event; False when the second that *now* lies in has no room for it."""

@@ -89,13 +89,12 @@ class Hub:
         """Probe connections that have been silent too long, and hang up on those that stay so."""
         effects: list[Effect] = []
         for connection in list(self.connections.values()):
-            silence = now - connection.seen
-            if silence < self.limits.activity_timeout:
-                continue
-            if not connection.probed:
-                connection.probed = True
-                effects.append(Probe(connection))
-            elif silence >= self.limits.activity_timeout + self.limits.pong_timeout:
+            if connection.probed is None:
+                if now - connection.seen >= self.limits.activity_timeout:
+                    connection.probed = now
+                    effects.append(Probe(connection))
+            # Counted from the question: a tick that comes late must not cost the peer its time to answer.
+            elif now - connection.probed >= self.limits.pong_timeout:
                 effects += self._hang_up(connection, Code.NO_PONG, "Pong reply not received in time")
         return effects
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from broadcaster.errors import ConfigurationError
+
 __all__ = ["Limits"]
 
 
@@ -13,6 +15,7 @@ class Limits:
 
     *activity_timeout* is told to clients: one that hears nothing for so long sends a ping. The server
     asks a silent client for a sign of life after the same time, and hangs up *pong_timeout* later.
+    Raises `ConfigurationError` for a timeout that no client could live with.
     """
 
     activity_timeout: int = 120
@@ -27,3 +30,10 @@ class Limits:
     presence_members: int = 100
     presence_user_id: int = 128
     presence_user_info: int = 1_024
+
+    def __post_init__(self) -> None:
+        if self.activity_timeout < 1:
+            raise ConfigurationError(
+                f"activity_timeout must be at least 1 second, not {self.activity_timeout}: "
+                "pusher-js hangs up on a server that tells it 0"
+            )

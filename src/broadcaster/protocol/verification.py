@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from broadcaster.channels import USER_PREFIX, Kind, kind_of
@@ -15,8 +14,6 @@ from broadcaster.protocol.limits import Limits
 from broadcaster.signing import Credentials
 
 __all__ = ["SubscriptionRefused", "Verifier"]
-
-_SIGNATURE = re.compile(r"[0-9a-f]{64}")
 
 
 class SubscriptionRefused(Exception):
@@ -45,7 +42,7 @@ class Verifier:
         elif kind.guarded:
             covered = command.channel_data if kind is Kind.PRESENCE else None
             expected = self._credentials.channel_auth(connection.socket_id, command.channel, covered)
-            if not _signed(expected, command.auth):
+            if not Credentials.matches(expected, command.auth):
                 raise _unauthorized(
                     f"Invalid signature for {command.channel} and socket {connection.socket_id}"
                 )
@@ -58,7 +55,8 @@ class Verifier:
 
         Raises `ProtocolViolation` for signed data that does not describe a user.
         """
-        if not _signed(self._credentials.user_auth(connection.socket_id, command.user_data), command.auth):
+        expected = self._credentials.user_auth(connection.socket_id, command.user_data)
+        if not Credentials.matches(expected, command.auth):
             return None
         data = _json_object(command.user_data)
         user_id = data.get("id") if data is not None else None
@@ -91,20 +89,13 @@ class Verifier:
         info = {} if info is None else info
         try:
             size = len(encode(info).encode())
+            # Frames hold it this deep: what cannot be said to the members must not become one of them.
+            encode({"presence": {"hash": {user_id: info}}})
         except UnencodableData:
-            raise _malformed("user_info holds a number out of range") from None
+            raise _malformed("user_info holds a number out of range, or is nested too deep") from None
         if size > self._limits.presence_user_info:
             raise _too_large(f"The user_info is larger than {self._limits.presence_user_info} bytes")
         return User(user_id, info)
-
-
-def _signed(expected: str, given: str) -> bool:
-    key, _, signature = given.partition(":")
-    return (
-        key == expected.partition(":")[0]
-        and _SIGNATURE.fullmatch(signature) is not None
-        and Credentials.matches(expected, given)
-    )
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
