@@ -35,7 +35,8 @@ nox.options.sessions = ["lint", "types", "tests", "docs", "e2e", "bench"]
 def install(session: nox.Session, group: str) -> None:
     """Install the project and one dependency group, as `uv.lock` has them."""
     session.run_install(
-        "uv", "sync", "--quiet", "--locked", "--no-default-groups", f"--group={group}", f"--python={session.virtualenv.location}",
+        "uv", "sync", "--quiet", "--locked", "--no-default-groups",
+        f"--group={group}", f"--python={session.virtualenv.location}",
         env={"UV_PROJECT_ENVIRONMENT": session.virtualenv.location},
     )  # fmt: skip
 

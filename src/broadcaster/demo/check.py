@@ -14,7 +14,8 @@ from urllib.parse import urlencode
 
 from rich.console import Console
 from websockets.exceptions import WebSocketException
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from broadcaster import BroadcastError
 from broadcaster.demo._running import Running, running
@@ -106,7 +107,7 @@ def _connected(demo: Running) -> Iterator[_Peer]:
 class _Peer:
     """One browser window, as far as the demo can tell."""
 
-    def __init__(self, demo: Running, websocket: ClientConnection) -> None:
+    def __init__(self, demo: Running, websocket: Connection) -> None:
         self._demo = demo
         self._websocket = websocket
         self.socket_id: str = self.next_frame("pusher:connection_established")["socket_id"]
