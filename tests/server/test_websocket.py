@@ -17,10 +17,10 @@ def test_a_frame_is_the_same_bytes_for_every_connection() -> None:
 
 
 def test_a_request_that_is_no_handshake_is_answered_with_a_reason() -> None:
-    handshake = Handshake("/app/key", [("Host", "a"), ("Upgrade", "websocket")], max_size=100)
+    handshake = Handshake("/app/key", [("Host", "a"), ("Upgrade", "websocket")])
 
     assert not handshake.accepted
-    assert b"missing Connection header" in handshake.finish()
+    assert b"missing Connection header" in handshake.answer()
 
 
 def test_a_reader_that_stops_reading_is_cut_off_and_the_others_get_everything(

@@ -40,7 +40,7 @@ class HttpConnection(asyncio.Protocol):
 
     __slots__ = (
         "_answer", "_body", "_expects", "_head_size", "_headers", "_in_body", "_parser", "_refusal",
-        "_target", "_transport", "_transports", "_unparsed", "_upgrade",
+        "_target", "_transport", "_transports", "_unparsed", "_upgrade", "_upgrades",
     )  # fmt: skip
 
     def __init__(
@@ -102,6 +102,8 @@ class HttpConnection(asyncio.Protocol):
         """Take a header."""
         self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
         self._head_size += len(name) + len(value)
+        if name.lower() == b"upgrade":
+            self._upgrades.append(value.lower())
         if name.lower() == b"expect" and value.lower() == b"100-continue":
             self._expects = True
 
@@ -147,8 +149,7 @@ class HttpConnection(asyncio.Protocol):
             self._refusal = (431, f"the request's head is larger than {_HEAD_SIZE} bytes")
 
     def _wants_websocket(self) -> bool:
-        upgrades = [value.lower() for name, value in self._headers if name.lower() == "upgrade"]
-        return self._parser.should_upgrade() and upgrades == ["websocket"]
+        return self._parser.should_upgrade() and self._upgrades == [b"websocket"]
 
     def _hand_over(self, beyond: bytes) -> None:
         if self._wants_websocket():
@@ -170,6 +171,7 @@ class HttpConnection(asyncio.Protocol):
     def _reset(self) -> None:
         self._target = b""
         self._headers: Headers = []
+        self._upgrades: list[bytes] = []
         self._body = bytearray()
         self._expects = False
         self._in_body = False

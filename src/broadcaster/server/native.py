@@ -40,17 +40,20 @@ class NativeShell:
             # Not 4200: before the first frame pusher-js would come back in a tight loop.
             self._decline(transport, ApiResponse(503, "the server is going away"))
         else:
-            self._open(transport, Handshake(target, headers, max_size=self._frame_size), path, query, beyond)
+            self._open(transport, Handshake(target, headers), path, query, beyond)
 
     def _open(
         self, transport: asyncio.Transport, handshake: Handshake, path: str, query: str, beyond: bytes
     ) -> None:
-        transport.write(handshake.finish())
+        transport.write(handshake.answer())
         if not handshake.accepted:
             transport.close()
             return
         wire = WebSocketConnection(
-            transport, handshake.protocol, transports=self._transports, outbox_size=self._outbox_size
+            transport,
+            transports=self._transports,
+            max_size=self._frame_size,
+            outbox_size=self._outbox_size,
         )
         transport.set_protocol(wire)
         admitted = self._node.admit(unquote(path.removeprefix("/app/")), _params(query))

@@ -12,7 +12,7 @@ from broadcaster.server.transports import Transports
 try:
     from websockets.datastructures import Headers
     from websockets.frames import Frame, Opcode
-    from websockets.http11 import Request, Response
+    from websockets.http11 import Request
     from websockets.protocol import SEND_EOF, State
     from websockets.server import ServerProtocol
 except ImportError as error:
@@ -33,35 +33,23 @@ def encode_frame(text: str) -> bytes:
 
 
 class Handshake:
-    """The opening handshake; *accepted* says whether it becomes a WebSocket.
+    """The answer to an opening handshake; *accepted* says whether it becomes a WebSocket."""
 
-    *max_size* bounds an incoming message, in bytes; a larger one closes the connection with 1009.
-    """
+    def __init__(self, target: str, headers: list[tuple[str, str]]) -> None:
+        # The request has been parsed already, so the library only judges it.
+        self._response = ServerProtocol(logger=_logger).accept(Request(target, Headers(headers)))
+        self.accepted = self._response.status_code == 101
 
-    def __init__(self, target: str, headers: list[tuple[str, str]], *, max_size: int) -> None:
-        self.protocol = ServerProtocol(max_size=max_size, logger=_logger)
-        self.protocol.receive_data(Request(target, Headers(headers)).serialize())
-        self._response = self._decide()
-        self.accepted = self._response is not None and self._response.status_code == 101
-
-    def finish(self) -> bytes:
+    def answer(self) -> bytes:
         """Return the bytes of the answer."""
-        if self._response is None:
-            self._response = self.protocol.reject(400, "this is not a WebSocket handshake\n")
-        self.protocol.send_response(self._response)
-        return b"".join(self.protocol.data_to_send())
-
-    def _decide(self) -> Response | None:
-        for request in self.protocol.events_received():
-            if isinstance(request, Request):
-                return self.protocol.accept(request)
-        return None
+        return self._response.serialize()
 
 
 class WebSocketConnection(asyncio.Protocol):
     """One open WebSocket; it is the hub's `Wire`.
 
-    What the peer does not read is kept up to *outbox_size* bytes; beyond that the connection is cut.
+    A message larger than *max_size* bytes closes it with 1009. What the peer does not read is kept up to
+    *outbox_size* bytes; beyond that the connection is cut.
     """
 
     __slots__ = ("_fragments", "_protocol", "_transport", "_transports", "session", "write")
@@ -69,13 +57,13 @@ class WebSocketConnection(asyncio.Protocol):
     def __init__(
         self,
         transport: asyncio.Transport,
-        protocol: ServerProtocol,
         *,
         transports: Transports,
+        max_size: int,
         outbox_size: int,
     ) -> None:
         self._transport = transport
-        self._protocol = protocol
+        self._protocol = ServerProtocol(state=State.OPEN, max_size=max_size, logger=_logger)
         self._transports = transports
         self._fragments: bytearray | None = None
         self.session: Session | None = None
