@@ -1,0 +1,1 @@
+"""What broadcaster costs, beside the limit and its peers: `python -m benchmarks [--quick] [names...]`."""

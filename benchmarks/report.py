@@ -1,0 +1,75 @@
+"""Tables of figures: on the screen, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from benchmarks.machine import machine
+
+__all__ = ["Benchmark", "Cell", "Run", "Table", "ratios", "save", "show"]
+
+Cell: TypeAlias = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What one benchmark found: *columns* name the cells of each row, and say their unit."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+
+class Run(Protocol):
+    """Measures, quickly or well."""
+
+    def __call__(self, *, quick: bool) -> list[Table]:
+        """Return what was found."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """Something to measure, known to the command line by its *name*; *linux* says that it needs one."""
+
+    name: str
+    about: str
+    run: Run
+    linux: bool = False
+
+
+def ratios(figures: Sequence[float], limits: Sequence[float]) -> str:
+    """Return the median of the ratios of each repeat, with the smallest and the largest of them."""
+    each = [figure / limit for figure, limit in zip(figures, limits, strict=True)]
+    return f"{statistics.median(each):.2f} [{min(each):.2f}-{max(each):.2f}]"
+
+
+def show(table: Table) -> None:
+    """Print *table*."""
+    rows = [[_text(cell) for cell in row] for row in table.rows]
+    widths = [max(map(len, column)) for column in zip(table.columns, *rows, strict=True)]
+    print(f"\n{table.title}")
+    for row in [list(table.columns), ["-" * width for width in widths], *rows]:
+        first, *others = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join([first.strip().ljust(widths[0]), *others]))
+
+
+def save(path: Path, tables: dict[str, list[Table]]) -> None:
+    """Write *tables*, by the name of their benchmark, with the machine they come from."""
+    found = {name: [asdict(table) for table in of_one] for name, of_one in tables.items()}
+    path.write_text(json.dumps({"machine": machine(), "benchmarks": found}, indent=1) + "\n", "utf-8")
+
+
+def _text(cell: Cell) -> str:
+    match cell:
+        case float():
+            return f"{cell:.2f}" if abs(cell) < 100 else f"{cell:,.0f}"
+        case int():
+            return f"{cell:,}"
+        case str():
+            return cell
