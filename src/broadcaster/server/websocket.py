@@ -13,7 +13,7 @@ try:
     from websockets.datastructures import Headers
     from websockets.frames import Frame, Opcode
     from websockets.http11 import Request
-    from websockets.protocol import SEND_EOF, State
+    from websockets.protocol import SEND_EOF, Protocol, Side, State
     from websockets.server import ServerProtocol
 except ImportError as error:
     raise MissingExtra("websockets", extra="server") from error
@@ -63,7 +63,7 @@ class WebSocketConnection(asyncio.Protocol):
         outbox_size: int,
     ) -> None:
         self._transport = transport
-        self._protocol = ServerProtocol(state=State.OPEN, max_size=max_size, logger=_logger)
+        self._protocol = Protocol(Side.SERVER, max_size=max_size, logger=_logger)
         self._transports = transports
         self._fragments: bytearray | None = None
         self.session: Session | None = None
