@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.server.clients import APP, SECONDS, client, plain
+from tests.server.clients import APP, SECONDS, call, client, plain
 
 CREDENTIALS = {"PUSHER_APP_ID": APP.id, "PUSHER_APP_KEY": APP.key, "PUSHER_APP_SECRET": APP.secret}
 
@@ -96,3 +96,14 @@ def test_a_port_in_use_is_one_line() -> None:
     assert second.returncode == 1
     assert text.startswith(f"broadcaster: cannot listen on 127.0.0.1:{port}: another program does")
     assert len(text.splitlines()) == 1
+
+
+def test_with_verbose_a_refused_request_is_logged_with_its_reason() -> None:
+    with broadcaster("serve", "--dev", "--port", "0", "--verbose") as process:
+        assert call(port_of(process), "GET", "/apps/1/channels").status == 401
+        assert process.stderr is not None
+        line = process.stderr.readline()
+
+    assert (
+        "GET '/apps/1/channels' refused with 401: auth_key is missing, or not this application's key" in line
+    )

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import socket
 import threading
@@ -188,3 +189,37 @@ def test_it_runs_inside_a_lifespan_that_does_more(server: AsgiServer) -> None:
     application = Starlette(routes=[Mount("/", server)], lifespan=lifespan)
     with serving(application) as port, client(port) as browser:
         assert browser.is_alive()
+
+
+async def test_a_conversation_that_is_cancelled_leaves_no_task_behind(server: AsgiServer) -> None:
+    incoming: asyncio.Queue[Event] = asyncio.Queue()
+    outgoing: asyncio.Queue[Event] = asyncio.Queue()
+    incoming.put_nowait({"type": "websocket.connect"})
+    scope = {"type": "websocket", "path": f"/app/{APP.key}", "query_string": b"protocol=7"}
+    async with server.running(), asyncio.timeout(SECONDS):
+        conversation = asyncio.create_task(server(scope, incoming.get, outgoing.put))
+        while (await outgoing.get())["type"] != "websocket.send":
+            pass
+
+        conversation.cancel()
+        await asyncio.gather(conversation, return_exceptions=True)
+
+        assert conversation.cancelled()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert server.connection_count == 0
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"), [(b"{}", 1003), ("x" * 70_000, 1009)], ids=["binary", "too large"]
+)
+def test_a_frame_that_breaks_the_rules_closes_with_the_code_that_says_so(
+    port: int, frame: str | bytes, code: int
+) -> None:
+    with client(port) as browser:
+        browser.socket.send(frame)
+
+        with pytest.raises(ConnectionClosed) as closed:
+            browser.receive()
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == code

@@ -1,12 +1,14 @@
+import asyncio
 import json
 import re
 import time
 
 import pytest
 
-from broadcaster.server import ServerThread
+from broadcaster.server import Server, ServerThread
+from broadcaster.server.http import HttpConnection
 from broadcaster.signing import body_digest
-from tests.server.clients import APP, CREDENTIALS, SECONDS, call, plain, raw, read_all
+from tests.server.clients import APP, CREDENTIALS, SECONDS, UPGRADE, call, plain, raw, read_all, wait_until
 
 
 def signed_post(path: str, body: bytes) -> bytes:
@@ -90,6 +92,39 @@ def test_requests_on_one_connection_are_answered_in_order(server: ServerThread) 
     assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"404", b"200"]
 
 
+def test_requests_that_come_in_one_piece_are_not_taken_for_one_long_head(server: ServerThread) -> None:
+    post = b"POST /apps/3/events HTTP/1.1\r\nContent-Length: 12000\r\n\r\n" + b"x" * 12_000
+    with raw(server.port) as connection:
+        connection.sendall(post + post + b"GET /up HTTP/1.1\r\nConnec")
+        connection.sendall(b"tion: close\r\n\r\n")
+        received = read_all(connection)
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"401", b"401", b"200"]
+
+
+@pytest.mark.parametrize("line", [b"POST %b HTTP/1.1\r\n", b"GET %b HTTP/1.0\r\n"])
+def test_only_a_get_of_http_1_1_opens_a_websocket(server: ServerThread, line: bytes) -> None:
+    with raw(server.port) as connection:
+        connection.sendall(line % f"/app/{APP.key}?protocol=7".encode() + UPGRADE)
+
+        assert read_all(connection).startswith(b"HTTP/1.1 426 ")
+
+
+async def test_a_client_that_leaves_its_answers_unread_gets_no_websocket() -> None:
+    handshake = f"GET /app/{APP.key}?protocol=7 HTTP/1.1\r\n".encode() + UPGRADE
+    async with Server([APP], port=0) as server, asyncio.timeout(SECONDS):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.to_thread(wait_until, lambda: bool(server._transports._open))
+        connection = next(iter(server._transports._open)).get_protocol()
+        assert isinstance(connection, HttpConnection)
+
+        connection.pause_writing()
+        connection.data_received(handshake)
+
+        assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+
+
 def test_an_upgrade_to_something_else_is_answered_as_if_it_had_not_asked(server: ServerThread) -> None:
     with raw(server.port) as connection:
         connection.sendall(b"GET /up HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
@@ -108,8 +143,18 @@ def test_an_upgrade_to_something_else_is_answered_as_if_it_had_not_asked(server:
             b"431",
         ),
         (b"POST /apps/3/events HTTP/1.1\r\nContent-Length: 2000000\r\n\r\n" + b"y" * 1_100_000, b"413"),
+        (b"POST /up HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: yyyy\r\n" * 5_000, b"431"),
+        (b"GET /up HTTP/1.1\r\n" + b"X: yyyyyyyy\r\n" * 2_000 + UPGRADE, b"431"),
     ],
-    ids=["not HTTP", "an endless header", "an endless target", "many headers", "a large body"],
+    ids=[
+        "not HTTP",
+        "an endless header",
+        "an endless target",
+        "many headers",
+        "a large body",
+        "endless trailers",
+        "an upgrade with many headers",
+    ],
 )
 def test_a_request_beyond_the_bounds_is_refused_and_the_connection_closed(
     server: ServerThread, request_bytes: bytes, status: bytes

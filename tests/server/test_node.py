@@ -1,5 +1,8 @@
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+import sys
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import FrameType
 
 import pytest
 
@@ -95,3 +98,24 @@ async def test_a_message_that_its_sender_gave_up_on_is_not_pushed_any_more() -> 
 
     assert wire.said[-1] == '{"event":"next","channel":"c","data":"{}"}'
     assert not any('"late"' in str(said) for said in wire.said)
+
+
+async def test_a_node_that_closes_while_another_thread_publishes_breaks_nothing_there() -> None:
+    node = Node([APP], encode=str)
+    node.open()
+
+    def close_in_between(frame: FrameType, event: str, called: object) -> None:
+        if event == "c_call" and called is threading.get_ident:
+            node.close()
+
+    def publish() -> Future[None]:
+        sys.setprofile(close_in_between)
+        try:
+            return node.publish(Message("e", ("lobby",), "{}"))
+        finally:
+            sys.setprofile(None)
+
+    future = await asyncio.to_thread(publish)
+    await asyncio.wait_for(asyncio.wrap_future(future), 5.0)
+
+    assert not node.is_open

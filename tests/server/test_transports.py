@@ -72,14 +72,14 @@ async def test_whoever_has_time_left_or_no_limit_stays() -> None:
         assert not transport.is_closing()
 
 
-async def test_only_one_kind_is_closed_as_idle() -> None:
+async def test_only_one_kind_is_closed() -> None:
     transports = Transports(asyncio.get_running_loop())
     async with (
         asyncio.timeout(SECONDS),
         connected(transports) as (idle, _),
         connected(transports, OtherHeld) as (other, _),
     ):
-        transports.close_idle(OtherHeld)
+        transports.close_all(OtherHeld)
 
         assert other.is_closing()
         assert not idle.is_closing()
@@ -105,3 +105,11 @@ async def test_those_that_remain_are_aborted_at_the_end_of_the_wait() -> None:
 
 async def test_nobody_to_wait_for_is_no_wait() -> None:
     await asyncio.wait_for(Transports(asyncio.get_running_loop()).wait_until_lost(60.0), SECONDS)
+
+
+async def test_whoever_comes_after_that_is_closed_too() -> None:
+    transports = Transports(asyncio.get_running_loop())
+    transports.close_all(OtherHeld)
+
+    async with asyncio.timeout(SECONDS), connected(transports) as (_, reader):
+        assert await reader.read() == b""

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import socket
 
@@ -6,9 +7,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from broadcaster import AnonymousEvent, BroadcastManager, Settings
-from broadcaster.server import ServerThread
+from broadcaster.messages import Message
+from broadcaster.server import Server, ServerThread, websocket
 from broadcaster.server.websocket import Handshake, encode_frame
-from tests.server.clients import APP, UPGRADE, call, client, raw, read_all, wait_until
+from tests.server.clients import APP, SECONDS, UPGRADE, call, client, raw, read_all, wait_until
 
 
 def test_a_frame_is_the_same_bytes_for_every_connection() -> None:
@@ -46,6 +48,45 @@ def test_a_reader_that_stops_reading_is_cut_off_and_the_others_get_everything(
             sent += 1
 
     assert "cut off: it reads too slowly" in caplog.text
+
+
+async def test_a_peer_that_says_it_is_done_is_forgotten_even_if_it_reads_nothing_more() -> None:
+    subscribe = b'{"event":"pusher:subscribe","data":{"channel":"feed"}}'
+    async with Server([APP], port=0) as server, asyncio.timeout(SECONDS):
+        with raw(server.port) as peer:
+            peer.sendall(b"GET /app/" + APP.key.encode() + b"?protocol=7 HTTP/1.1\r\n" + UPGRADE)
+            peer.sendall(Frame(Opcode.TEXT, subscribe).serialize(mask=True))
+            await asyncio.to_thread(wait_until, lambda: server.connection_count == 1)
+            (transport,) = server._transports._open
+            while transport.get_write_buffer_size() < 65_536:
+                server.publish(Message("tick", ("feed",), "x" * 9_000))
+                await asyncio.sleep(0)
+
+            peer.shutdown(socket.SHUT_WR)
+            await asyncio.to_thread(wait_until, lambda: server.connection_count == 0)
+
+        assert server._node.slow_readers == 0
+
+
+def test_a_peer_that_talks_on_after_the_close_frame_wins_no_time(
+    server: ServerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "_CLOSE_SECONDS", 0.5)
+    ping = Frame(Opcode.PING, b"").serialize(mask=True)
+    with raw(server.port) as connection:
+        connection.sendall(b"GET /app/nobody?protocol=7 HTTP/1.1\r\n" + UPGRADE)
+        connection.settimeout(0.1)
+
+        def is_cut() -> bool:
+            try:
+                connection.sendall(ping)
+                return connection.recv(65_536) == b""
+            except TimeoutError:
+                return False
+            except OSError:
+                return True
+
+        wait_until(is_cut)
 
 
 def test_what_a_client_says_right_before_it_closes_is_heard(server: ServerThread) -> None:

@@ -30,7 +30,9 @@ def serve(
             "--dev", help="Serve app 1 with the key app-key and the secret app-secret, to this machine only."
         ),
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every refusal.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log every connection and request that is refused.")
+    ] = False,
 ) -> None:
     """Run a Pusher-protocol server: WebSocket and HTTP API on one port.
 

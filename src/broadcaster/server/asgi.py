@@ -16,7 +16,7 @@ from broadcaster.protocol.api import ApiRequest, ApiResponse
 from broadcaster.protocol.handshake import Refusal
 from broadcaster.server.apps import App
 from broadcaster.server.node import Node, Session
-from broadcaster.server.query import parse_query
+from broadcaster.server.query import parse_query, read_params
 
 __all__ = ["AsgiServer"]
 
@@ -41,6 +41,7 @@ class AsgiServer:
 
     def __init__(self, apps: Iterable[App]) -> None:
         self._node = Node(apps, encode=str)
+        self._frame_size = max(app.limits.frame_size for app in self._node.apps)
 
     @property
     def connection_count(self) -> int:
@@ -53,7 +54,10 @@ class AsgiServer:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run on the current event loop; at the end every connection is closed with 4100."""
+        """Run on the current event loop; at the end every connection is closed with 4100.
+
+        An ASGI server may have closed them before: uvicorn does, with 1012. Clients come back from both.
+        """
         self._node.open()
         try:
             yield
@@ -124,10 +128,7 @@ class AsgiServer:
             await wire.end()
 
     async def _converse(self, path: str, scope: Scope, receive: Receive, wire: AsgiWire) -> None:
-        try:
-            params = dict(parse_query(scope["query_string"].decode("latin-1")))
-        except ValueError:
-            params = {}
+        params = read_params(scope["query_string"].decode("latin-1"))
         admitted = self._node.admit(unquote(path.removeprefix("/app/")), params)
         if isinstance(admitted, Refusal):
             self._node.refuse(admitted, wire)
@@ -135,11 +136,26 @@ class AsgiServer:
             return
         session = self._node.connect(admitted, wire)
         try:
-            await _listen(receive, session, wire.writer)
+            await self._listen(receive, session, wire)
         finally:
             if wire.overflowed:
                 session.cut_off()
             session.closed()
+
+    async def _listen(self, receive: Receive, session: Session, wire: AsgiWire) -> None:
+        """Hand text to the hub until either side ends the connection."""
+        while (event := await _next(receive, wire.writer)) is not None:
+            text = event.get("text")
+            if event["type"] == "websocket.disconnect":
+                return
+            if text is not None and len(text.encode()) <= self._frame_size:
+                session.received(text)
+                continue
+            session.closed()
+            if text is None:
+                wire.hang_up(1003, "only text frames are understood")
+            else:
+                wire.hang_up(1009, f"a frame is larger than {self._frame_size} bytes")
 
 
 class AsgiWire:
@@ -191,20 +207,15 @@ class AsgiWire:
         await send({"type": "websocket.close", "code": code, "reason": reason})
 
 
-async def _listen(receive: Receive, session: Session, writer: asyncio.Task[None]) -> None:
-    """Hand text to the hub until either side ends the connection."""
-    while True:
-        incoming = asyncio.ensure_future(receive())
+async def _next(receive: Receive, writer: asyncio.Task[None]) -> Event | None:
+    """Return what comes in next, or None when *writer* ends first."""
+    incoming = asyncio.ensure_future(receive())
+    try:
         await asyncio.wait({incoming, writer}, return_when=asyncio.FIRST_COMPLETED)
-        if not incoming.done():
-            incoming.cancel()
+    finally:
+        if still_waits := incoming.cancel():
             await asyncio.gather(incoming, return_exceptions=True)
-            return
-        event = incoming.result()
-        if event["type"] == "websocket.disconnect":
-            return
-        if (text := event.get("text")) is not None:
-            session.received(text)
+    return None if still_waits else incoming.result()
 
 
 async def _read_body(receive: Receive) -> bytes | None:

@@ -39,8 +39,8 @@ class HttpConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_answer", "_body", "_expects", "_head_size", "_headers", "_in_body", "_parser", "_refusal",
-        "_target", "_transport", "_transports", "_unparsed", "_upgrade", "_upgrades",
+        "_answer", "_body", "_expects", "_head_size", "_headers", "_parser", "_refusal", "_target",
+        "_transport", "_transports", "_unparsed", "_unread", "_upgrade", "_upgrades",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +53,7 @@ class HttpConnection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._refusal: tuple[int, str] | None = None
         self._unparsed = 0
+        self._unread = False
         self._head_size = 0
         self._reset()
 
@@ -68,14 +69,18 @@ class HttpConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Take no further request from a client that does not read its answers."""
+        self._unread = True
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Go on with its requests."""
+        self._unread = False
         self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, which calls the `on_...` methods below."""
+        # A header that never ends is kept inside the parser, out of sight of `on_header()`.
+        self._unparsed += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -83,8 +88,6 @@ class HttpConnection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse(400, "this is not HTTP")
         else:
-            # A header that never ends is kept inside the parser, out of sight of `on_header()`.
-            self._unparsed = 0 if self._in_body else self._unparsed + len(data)
             self._check_head(self._unparsed)
             if self._refusal is not None:
                 self._refuse(*self._refusal)
@@ -97,11 +100,13 @@ class HttpConnection(asyncio.Protocol):
         """Take a piece of the target."""
         self._target += url
         self._head_size += len(url)
+        self._check_head(self._head_size)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
+        """Take a header, or a trailer."""
         self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
         self._head_size += len(name) + len(value)
+        self._check_head(self._head_size)
         if name.lower() == b"upgrade":
             self._upgrades.append(value.lower())
         if name.lower() == b"expect" and value.lower() == b"100-continue":
@@ -109,13 +114,13 @@ class HttpConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Invite the body, where the client waits to be asked."""
-        self._in_body = True
-        self._check_head(self._head_size)
+        self._unparsed = 0
         if self._expects and self._refusal is None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
+        self._unparsed = 0
         if len(self._body) + len(body) <= _BODY_SIZE:
             self._body += body
         else:
@@ -149,11 +154,16 @@ class HttpConnection(asyncio.Protocol):
             self._refusal = (431, f"the request's head is larger than {_HEAD_SIZE} bytes")
 
     def _wants_websocket(self) -> bool:
-        return self._parser.should_upgrade() and self._upgrades == [b"websocket"]
+        is_http_1_1_get = self._parser.get_method() == b"GET" and self._parser.get_http_version() == "1.1"
+        return is_http_1_1_get and self._parser.should_upgrade() and self._upgrades == [b"websocket"]
 
     def _hand_over(self, beyond: bytes) -> None:
-        if self._wants_websocket():
-            self._transports.unlimit(self._transport)
+        if self._unread and self._refusal is None:
+            # The WebSocket would start with a full outbox, and with its reading paused.
+            self._refusal = (400, "read the answers before you ask for a WebSocket")
+        if self._refusal is not None:
+            self._refuse(*self._refusal)
+        elif self._wants_websocket():
             self._upgrade(self._transport, self._target.decode("latin-1"), self._headers, beyond)
         # Any other upgrade was declined by an ordinary answer, and the connection is closing.
 
@@ -174,7 +184,6 @@ class HttpConnection(asyncio.Protocol):
         self._upgrades: list[bytes] = []
         self._body = bytearray()
         self._expects = False
-        self._in_body = False
         self._head_size = 0
 
 

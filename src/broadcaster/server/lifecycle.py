@@ -93,7 +93,7 @@ class Server:
             return
         self._node.close()
         self._listener.close()
-        self._transports.close_idle(HttpConnection)
+        self._transports.close_all(HttpConnection)
         await self._transports.wait_until_lost(grace)
         self._ticker.cancel()
         await asyncio.gather(self._ticker, return_exceptions=True)

@@ -9,7 +9,7 @@ from broadcaster.protocol.api import ApiResponse
 from broadcaster.protocol.handshake import Refusal
 from broadcaster.server.http import Headers, HttpConnection, encode_response
 from broadcaster.server.node import Node
-from broadcaster.server.query import parse_query
+from broadcaster.server.query import read_params
 from broadcaster.server.transports import Transports
 from broadcaster.server.websocket import Handshake, WebSocketConnection
 
@@ -56,7 +56,8 @@ class NativeShell:
             outbox_size=self._outbox_size,
         )
         transport.set_protocol(wire)
-        admitted = self._node.admit(unquote(path.removeprefix("/app/")), _params(query))
+        self._transports.unlimit(transport)
+        admitted = self._node.admit(unquote(path.removeprefix("/app/")), read_params(query))
         if isinstance(admitted, Refusal):
             self._node.refuse(admitted, wire)
             return
@@ -67,10 +68,3 @@ class NativeShell:
     def _decline(self, transport: asyncio.Transport, response: ApiResponse) -> None:
         transport.write(encode_response(response, keep_alive=False))
         transport.close()
-
-
-def _params(query: str) -> dict[str, str]:
-    try:
-        return dict(parse_query(query))
-    except ValueError:
-        return {}

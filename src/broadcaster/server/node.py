@@ -92,15 +92,16 @@ class Node:
 
     def answer(self, request: ApiRequest) -> ApiResponse:
         """Answer a plain HTTP request, and do what it asks for."""
-        if request.path == "/up":
-            return ApiResponse(503, "draining") if self.draining else ApiResponse(200, '{"health":"OK"}')
-        if request.path.startswith("/app/"):
-            return ApiResponse(426, "this is the WebSocket address: connect with a Pusher client")
-        app = self._app_of(request.path)
-        if isinstance(app, ApiResponse):
-            return app
-        response = answer(self._hubs[app.key], app.credentials, request, now=time.time())
+        response = self._answer(request)
         self.perform(response.effects)
+        if response.status >= 400:
+            _logger.info(
+                "%s %r refused with %d: %s",
+                request.method,
+                request.path[:200],
+                response.status,
+                response.body,
+            )
         return response
 
     def publish(self, message: Message) -> Future[None]:
@@ -109,14 +110,16 @@ class Node:
         if (size := len(message.data.encode())) > app.limits.data_size:
             reason = f"the data has {size} bytes, {app.limits.data_size} are allowed"
             raise DeliveryError(reason, driver="local", status=413)
-        if self._loop is None:
+        # Read once: the loop's own thread may close the node at any moment.
+        loop = self._loop
+        if loop is None:
             raise DeliveryError("the server in this process is not running", driver="local", retryable=True)
         future: Future[None] = Future()
         if threading.get_ident() == self._thread:
             self._publish(message, future)
         else:
             try:
-                self._loop.call_soon_threadsafe(self._publish, message, future)
+                loop.call_soon_threadsafe(self._publish, message, future)
             except RuntimeError as closed:
                 raise DeliveryError(
                     "the server in this process has stopped", driver="local", retryable=True
@@ -158,6 +161,16 @@ class Node:
             future.set_exception(error)
             raise
         future.set_result(None)
+
+    def _answer(self, request: ApiRequest) -> ApiResponse:
+        if request.path == "/up":
+            return ApiResponse(503, "draining") if self.draining else ApiResponse(200, '{"health":"OK"}')
+        if request.path.startswith("/app/"):
+            return ApiResponse(426, "this is the WebSocket address: connect with a Pusher client")
+        app = self._app_of(request.path)
+        if isinstance(app, ApiResponse):
+            return app
+        return answer(self._hubs[app.key], app.credentials, request, now=time.time())
 
     def _app_of(self, path: str) -> App | ApiResponse:
         root, _, rest = path.removeprefix("/").partition("/")

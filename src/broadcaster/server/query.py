@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl
 
-__all__ = ["parse_query"]
+__all__ = ["parse_query", "read_params"]
 
 _MOST_PARAMS = 64
 
@@ -12,3 +12,11 @@ _MOST_PARAMS = 64
 def parse_query(query: str) -> list[tuple[str, str]]:
     """Decode a query string; raise ValueError for one with more than 64 parameters."""
     return parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_PARAMS)
+
+
+def read_params(query: str) -> dict[str, str]:
+    """Decode the query of a WebSocket's address; one that cannot be read is as good as none."""
+    try:
+        return dict(parse_query(query))
+    except ValueError:
+        return {}

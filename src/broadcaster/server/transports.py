@@ -15,10 +15,14 @@ class Transports:
         self._open: set[asyncio.Transport] = set()
         self._due: dict[asyncio.Transport, float] = {}
         self._emptied = asyncio.Event()
+        self._closing = False
 
     def opened(self, transport: asyncio.Transport) -> None:
         """Count one more."""
         self._open.add(transport)
+        if self._closing:
+            # Accepted in the same turn of the loop in which the listening socket was closed.
+            transport.close()
 
     def lost(self, transport: asyncio.Transport) -> None:
         """Count one less."""
@@ -42,8 +46,12 @@ class Transports:
             del self._due[transport]
             transport.abort()
 
-    def close_idle(self, protocol: type[asyncio.Protocol]) -> None:
-        """Close the transports that *protocol* is on, once what they have to write is written."""
+    def close_all(self, protocol: type[asyncio.Protocol]) -> None:
+        """Close the transports that *protocol* is on, and any that open later.
+
+        What they have to write is written first; the others close in their own way.
+        """
+        self._closing = True
         for transport in list(self._open):
             if isinstance(transport.get_protocol(), protocol):
                 transport.close()

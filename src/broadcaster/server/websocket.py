@@ -52,7 +52,7 @@ class WebSocketConnection(asyncio.Protocol):
     *outbox_size* bytes; beyond that the connection is cut.
     """
 
-    __slots__ = ("_fragments", "_protocol", "_transport", "_transports", "session", "write")
+    __slots__ = ("_ending", "_fragments", "_protocol", "_transport", "_transports", "session", "write")
 
     def __init__(
         self,
@@ -66,6 +66,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._protocol = Protocol(Side.SERVER, max_size=max_size, logger=_logger)
         self._transports = transports
         self._fragments: bytearray | None = None
+        self._ending = False
         self.session: Session | None = None
         # The transport's own method: fan-out calls it for every subscriber.
         self.write = transport.write
@@ -90,6 +91,10 @@ class WebSocketConnection(asyncio.Protocol):
             if isinstance(frame, Frame) and self.session is not None:
                 self._take(frame, self.session)
         self._flush()
+
+    def eof_received(self) -> None:
+        """Forget a peer that has said all; the transport closes once what is left for it is written."""
+        self._expect_end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the hub."""
@@ -141,8 +146,14 @@ class WebSocketConnection(asyncio.Protocol):
             elif self._transport.can_write_eof() and not self._transport.is_closing():
                 self._transport.write_eof()
         if self._protocol.close_expected():
+            self._expect_end()
+
+    def _expect_end(self) -> None:
+        # Once: a peer that talks on would put off its end for ever.
+        if not self._ending:
+            self._ending = True
             self._transports.limit(self._transport, _CLOSE_SECONDS)
-            self._end()
+        self._end()
 
     def _end(self) -> None:
         session, self.session = self.session, None
