@@ -22,16 +22,16 @@ ROOT = Path(broadcaster.__file__).parent
 # Rule 1. What a module imports lies in its own layer or in a lower one.
 LAYERS = {
     0: {"_version", "errors"},
-    1: {"channels", "context", "encoding", "encryption", "messages", "signing"},
+    1: {"_classes", "channels", "context", "encoding", "encryption", "messages", "signing"},
     2: {"events", "protocol", "rules", "signals"},
     3: {"cluster", "drivers", "queues"},
-    4: {"config", "dispatcher", "manager", "server"},
+    4: {"_sources", "config", "dispatcher", "manager", "server"},
     5: {"contrib", "demo", "doctor", "pytest_plugin", "testing"},
     6: {"__main__", "cli"},
 }
 
 # Rule 2. The two halves share what lies below them, and meet in what lies above them only.
-SENDING = {"config", "dispatcher", "drivers", "events", "manager", "queues", "rules", "signals"}
+SENDING = {"_sources", "config", "dispatcher", "drivers", "events", "manager", "queues", "rules", "signals"}
 SERVING = {"cluster", "protocol", "server"}
 
 # Rule 3. The protocol is a function of text and time.

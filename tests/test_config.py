@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from broadcaster import BroadcastManager, ConfigurationError, Settings
-from broadcaster.config import KINDS, DriverConfig, suggestion
+from broadcaster.config import KINDS, DriverConfig
 
 SECRET = "hunter2-the-secret"
 PUSHER = {"PUSHER_APP_ID": "3", "PUSHER_APP_KEY": "key", "PUSHER_APP_SECRET": SECRET}
@@ -509,8 +509,3 @@ def test_settings_do_not_show_a_secret() -> None:
 
     assert "pusher" in shown
     assert SECRET not in shown
-
-
-def test_the_nearest_name_is_suggested_and_nothing_far_away() -> None:
-    assert suggestion("pushr", ["pusher", "redis"]) == ", did you mean 'pusher'?"
-    assert suggestion("kafka", ["pusher", "redis"]) == ""

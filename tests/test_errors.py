@@ -12,6 +12,7 @@ from broadcaster.errors import (
     ProtocolViolation,
     UnencodableData,
     named,
+    suggestion,
 )
 
 
@@ -20,7 +21,7 @@ def test_everything_raised_on_purpose_is_public_and_has_one_root() -> None:
 
     own = [cls for cls in classes if cls.__module__ == errors.__name__]
 
-    assert {cls.__name__ for cls in own} == set(errors.__all__) - {"named"}
+    assert {cls.__name__ for cls in own} == set(errors.__all__) - {"named", "suggestion"}
     assert all(issubclass(cls, BroadcastError) for cls in own)
 
 
@@ -86,3 +87,8 @@ def test_a_protocol_violation_carries_the_code_for_the_client() -> None:
 def test_names_are_listed_quoted_and_sorted() -> None:
     assert named({"b": 1, "a": 2}) == "'a', 'b'"
     assert named([]) == "none"
+
+
+def test_the_nearest_name_is_suggested_and_nothing_far_away() -> None:
+    assert suggestion("pushr", ["pusher", "redis"]) == ", did you mean 'pusher'?"
+    assert suggestion("kafka", ["pusher", "redis"]) == ""

@@ -8,24 +8,21 @@ from dataclasses import dataclass
 from enum import Enum
 from inspect import iscoroutinefunction
 from operator import methodcaller
-from typing import Any, Protocol, TypeAlias
-from weakref import WeakKeyDictionary
+from typing import Any, Protocol
 
+from broadcaster._classes import once_per_class
 from broadcaster.channels import Channel, check_name
 from broadcaster.context import socket_of_request
 from broadcaster.drivers.base import Driver
 from broadcaster.encoding import encode, fields_of
 from broadcaster.errors import DeliveryError
-from broadcaster.events import Broadcastable, Channels, ShouldRescue
+from broadcaster.events import Broadcastable, Channels, ShouldRescue, Via, text_of
 from broadcaster.messages import Message
-from broadcaster.signals import failed, sending, sent
+from broadcaster.signals import Signal, failed, sending, sent
 
-__all__ = ["Dispatcher", "Drivers", "Plan", "Via"]
+__all__ = ["Dispatcher", "Drivers", "Plan"]
 
 _logger = logging.getLogger("broadcaster")
-
-Via: TypeAlias = str | Enum | Iterable[str | Enum] | None
-"""Drivers by name: one or several; None is the default driver."""
 
 
 class Drivers(Protocol):
@@ -90,7 +87,7 @@ class Dispatcher:
         """
         errors: list[DeliveryError] = []
         for name, (driver, batch) in self._batches(plans).items():
-            self._announce_sending(name, batch)
+            self._announce(sending, name, batch)
             try:
                 if len(batch) == 1:
                     driver.deliver(batch[0].message)
@@ -99,14 +96,14 @@ class Dispatcher:
             except DeliveryError as error:
                 errors += self._announce_failed(name, batch, error)
             else:
-                self._announce_sent(name, batch)
+                self._announce(sent, name, batch)
         _raise_first(errors)
 
     async def acarry(self, plans: Sequence[Plan]) -> None:
         """Like `carry()`, without blocking the event loop."""
         errors: list[DeliveryError] = []
         for name, (driver, batch) in self._batches(plans).items():
-            self._announce_sending(name, batch)
+            self._announce(sending, name, batch)
             try:
                 if len(batch) == 1:
                     await driver.adeliver(batch[0].message)
@@ -115,7 +112,7 @@ class Dispatcher:
             except DeliveryError as error:
                 errors += self._announce_failed(name, batch, error)
             else:
-                self._announce_sent(name, batch)
+                self._announce(sent, name, batch)
         _raise_first(errors)
 
     def _batches(self, plans: Sequence[Plan]) -> dict[str, tuple[Driver, list[Plan]]]:
@@ -128,15 +125,10 @@ class Dispatcher:
                 batches[name][1].append(plan)
         return batches
 
-    def _announce_sending(self, name: str, batch: Sequence[Plan]) -> None:
-        if sending.receivers:
+    def _announce(self, signal: Signal, name: str, batch: Sequence[Plan]) -> None:
+        if signal.receivers:
             for plan in batch:
-                sending.send(self._drivers, event=plan.event, message=plan.message, driver=name)
-
-    def _announce_sent(self, name: str, batch: Sequence[Plan]) -> None:
-        if sent.receivers:
-            for plan in batch:
-                sent.send(self._drivers, event=plan.event, message=plan.message, driver=name)
+                signal.send(self._drivers, event=plan.event, message=plan.message, driver=name)
 
     def _announce_failed(self, name: str, batch: Sequence[Plan], error: DeliveryError) -> list[DeliveryError]:
         """Return the error for the caller, or nothing when every event of the batch is rescued."""
@@ -159,17 +151,8 @@ class _Hooks:
     rescue: bool
 
 
-_known_hooks: WeakKeyDictionary[type, _Hooks] = WeakKeyDictionary()
-
-
+@once_per_class
 def _hooks_of(cls: type) -> _Hooks:
-    hooks = _known_hooks.get(cls)
-    if hooks is None:
-        _known_hooks[cls] = hooks = _found_hooks(cls)
-    return hooks
-
-
-def _found_hooks(cls: type) -> _Hooks:
     on = _hook(cls, "broadcast_on")
     if on is None:
         if issubclass(cls, type):
@@ -200,8 +183,8 @@ def _name(event: Broadcastable, hooks: _Hooks) -> str:
     if hooks.named is None:
         return type(event).__name__
     given: object = hooks.named(event)
-    name = str(given.value) if isinstance(given, Enum) else given
-    if not isinstance(name, str) or not name:
+    name = text_of(given) if isinstance(given, str | Enum) else None
+    if not name:
         raise TypeError(f"{type(event).__name__}.broadcast_as() returned {given!r}; return a name")
     return name
 
@@ -210,10 +193,8 @@ def _channel_names(channels: object, cls: type) -> tuple[str, ...]:
     match channels:
         case None:
             return ()
-        case Channel():
-            return (channels.name,)
-        case str():
-            return (check_name(channels),)
+        case Channel() | str():
+            return (_channel_name(channels, cls),)
     if not isinstance(channels, Iterable):
         raise _no_channel(channels, cls)
     # A dict keeps the order and drops a channel named twice: browsers would get the message twice.
@@ -242,11 +223,7 @@ def _driver_names(via: Via) -> tuple[str, ...]:
     if via is None:
         return ()
     names = [via] if isinstance(via, str | Enum) else via
-    return tuple(dict.fromkeys(_text(name) for name in names))
-
-
-def _text(name: str | Enum) -> str:
-    return str(name.value) if isinstance(name, Enum) else name
+    return tuple(dict.fromkeys(map(text_of, names)))
 
 
 def _raise_first(errors: list[DeliveryError]) -> None:

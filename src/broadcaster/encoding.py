@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from broadcaster._classes import once_per_class
 from broadcaster.errors import UnencodableData
 
 __all__ = ["decode", "encode", "fields_of"]
@@ -56,10 +56,12 @@ def fields_of(value: object) -> object:
     A class that declares no fields has those that its instance holds: what belongs to the class stays there.
     """
     cls = type(value)
-    if hasattr(cls, "__pydantic_serializer__") or isinstance(value, Mapping):
+    if hasattr(cls, "__pydantic_serializer__"):
         return value
     names = _field_names(cls)
     if names is None:
+        if isinstance(value, Mapping):
+            return value
         held = [*_slots(cls), *getattr(value, "__dict__", {})]
         names = [name for name in held if not name.startswith("_") and hasattr(value, name)]
     return {name: getattr(value, name) for name in names}
@@ -93,29 +95,23 @@ def _unfold(value: object) -> object:
     return {name: getattr(value, name) for name in names}
 
 
-_known_fields: WeakKeyDictionary[type, list[str] | None] = WeakKeyDictionary()
-
-
+@once_per_class
 def _field_names(cls: type) -> list[str] | None:
-    """List the public fields that *cls* declares, or None for a class that declares none."""
-    try:
-        return _known_fields[cls]
-    except KeyError:
-        names = _declared(cls)
-        _known_fields[cls] = names = None if names is None else [n for n in names if not n.startswith("_")]
-        return names
-
-
-def _declared(cls: type) -> list[str] | None:
+    """List the public fields that *cls* declares; None for a class that declares none, and for a mapping."""
+    if issubclass(cls, Mapping):
+        return None
     if dataclasses.is_dataclass(cls):
-        return [field.name for field in dataclasses.fields(cls)]
-    if (attributes := getattr(cls, "__attrs_attrs__", None)) is not None:
-        return [attribute.name for attribute in attributes]
-    if (struct_fields := getattr(cls, "__struct_fields__", None)) is not None:
-        return list(struct_fields)
-    return None
+        names = [field.name for field in dataclasses.fields(cls)]
+    elif (attributes := getattr(cls, "__attrs_attrs__", None)) is not None:
+        names = [attribute.name for attribute in attributes]
+    elif (struct_fields := getattr(cls, "__struct_fields__", None)) is not None:
+        names = list(struct_fields)
+    else:
+        return None
+    return [name for name in names if not name.startswith("_")]
 
 
+@once_per_class
 def _slots(cls: type) -> list[str]:
     slots = [base.__dict__.get("__slots__", ()) for base in reversed(cls.__mro__)]
     return [name for names in slots for name in ([names] if isinstance(names, str) else names)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 __all__ = [
     "BroadcastError",
@@ -14,9 +15,10 @@ __all__ = [
     "ProtocolViolation",
     "UnencodableData",
     "named",
+    "suggestion",
 ]
 
-_SHOWN = 200
+_MOST_SHOWN = 200
 """How much of a name that came from outside an error text repeats, in characters."""
 
 
@@ -43,8 +45,7 @@ class InvalidChannelName(BroadcastError, ValueError):
     """A channel name breaks the protocol's rules; *channel* is the name as it was given."""
 
     def __init__(self, channel: str, reason: str) -> None:
-        shown = channel if len(channel) <= _SHOWN else channel[:_SHOWN] + "..."
-        super().__init__(f"invalid channel name {shown!r}: {reason}")
+        super().__init__(f"invalid channel name {_shown(channel)!r}: {reason}")
         self.channel = channel
 
 
@@ -52,7 +53,7 @@ class InvalidSocketId(BroadcastError, ValueError):
     """A socket id does not have the protocol's shape; *socket_id* is what was given."""
 
     def __init__(self, socket_id: str) -> None:
-        super().__init__(f"invalid socket id {socket_id!r}: digits, a dot and digits are expected")
+        super().__init__(f"invalid socket id {_shown(socket_id)!r}: digits, a dot and digits are expected")
         self.socket_id = socket_id
 
 
@@ -93,3 +94,13 @@ class ProtocolViolation(BroadcastError):
 def named(names: Iterable[str]) -> str:
     """List *names* for an error text: quoted, sorted, `none` when there are none."""
     return ", ".join(repr(name) for name in sorted(names)) or "none"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return `, did you mean 'x'?` for the name that *name* looks like, or nothing."""
+    close = get_close_matches(name, list(known), n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= _MOST_SHOWN else name[:_MOST_SHOWN] + "..."

@@ -20,10 +20,15 @@ __all__ = [
     "ShouldDispatchAfterCommit",
     "ShouldQueue",
     "ShouldRescue",
+    "Via",
+    "text_of",
 ]
 
 Channels: TypeAlias = Channel | str | Iterable[Channel | str] | None
 """What `broadcast_on()` may return: one channel or several; None, or none at all, sends nothing."""
+
+Via: TypeAlias = str | Enum | Iterable[str | Enum] | None
+"""Drivers by name: one or several; None is the default driver."""
 
 
 @runtime_checkable
@@ -63,7 +68,7 @@ class AnonymousEvent:
         *,
         on: Channels,
         data: Mapping[str, Any] | None = None,
-        via: str | Enum | Iterable[str | Enum] | None = None,
+        via: Via = None,
     ) -> None:
         self._name, self._on, self._data, self._via = name, on, data, via
 
@@ -79,7 +84,7 @@ class AnonymousEvent:
         """Return the data; an empty object when none was given."""
         return self._data if self._data is not None else {}
 
-    def broadcast_via(self) -> str | Enum | Iterable[str | Enum] | None:
+    def broadcast_via(self) -> Via:
         """Return the names of the drivers, or None for the default one."""
         return self._via
 
@@ -111,3 +116,8 @@ class ShouldBeUnique:
 
     No queue is configurable yet, so every one is delivered.
     """
+
+
+def text_of(name: str | Enum) -> str:
+    """Return the name of an event or a driver as text: an enum's is its value."""
+    return str(name.value) if isinstance(name, Enum) else name

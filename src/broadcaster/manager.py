@@ -13,14 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from broadcaster.config import KINDS, DriverConfig, Settings, suggestion
-from broadcaster.dispatcher import Dispatcher, Via
+from broadcaster.config import KINDS, DriverConfig, Settings
+from broadcaster.dispatcher import Dispatcher
 from broadcaster.drivers.base import Driver
 from broadcaster.drivers.local import LocalDriver, LocalServer
 from broadcaster.drivers.log import LogDriver
 from broadcaster.drivers.null import NullDriver
-from broadcaster.errors import ConfigurationError, named
-from broadcaster.events import Broadcastable
+from broadcaster.errors import ConfigurationError, named, suggestion
+from broadcaster.events import Broadcastable, Via, text_of
 
 __all__ = ["ENTRY_POINTS", "BroadcastManager", "DriverFactory"]
 
@@ -101,7 +101,7 @@ class BroadcastManager:
 
         Raises `ConfigurationError` for a name that is neither configured nor a known kind.
         """
-        key = self.default if name is None else str(name.value) if isinstance(name, Enum) else name
+        key = self.default if name is None else text_of(name)
         driver = self._drivers.get(key)
         if driver is None:
             with self._lock:
@@ -175,7 +175,7 @@ class BroadcastManager:
         what = (
             f"no driver named {name!r}" if kind == name else f"driver {name!r} has the unknown kind {kind!r}"
         )
-        return f"{what}{suggestion(kind, [*known, *KINDS])}; known: {named(known)}"
+        return f"{what}{suggestion(kind, known)}; known: {named(known)}"
 
 
 def _needs_server(**_options: Any) -> Driver:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from blinker import Signal
 
-__all__ = ["failed", "sending", "sent"]
+__all__ = ["Signal", "failed", "sending", "sent"]
 
 sending = Signal("A driver is about to get a message; a receiver that raises stops it.")
 sent = Signal("A driver has delivered a message.")

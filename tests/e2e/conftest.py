@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from .application import Application
-from .children import BroadcasterServer, Child
+from .children import BroadcasterServer
+from .players import Player
+from .players import chromium as chromium_program
 
-HERE = Path(__file__).parent
 SCENARIO_SECONDS = 40
 SPARE_SECONDS = 20
 
@@ -23,7 +21,7 @@ class Runtime:
 
     def __init__(self, application: Application, *command: str) -> None:
         self._application = application
-        self._child = Child(_program("node"), str(HERE / "run.mjs"), *command)
+        self._player = Player("run.mjs", *command)
 
     def play(self, scenario: str, *, sdk: str | None = None) -> None:
         """Play *scenario* with the server SDK *sdk* at its hand, if any; fail with what went wrong."""
@@ -40,20 +38,16 @@ class Runtime:
             "key": server.key,
             "secret": server.secret,
         }
-        self._child.say(json.dumps(job))
-        outcome = json.loads(self._child.hear(r"^\{.*\}$", seconds=SCENARIO_SECONDS + SPARE_SECONDS)[0])
-        if failure := outcome["failure"]:
+        if failure := self._player.play(job, seconds=SCENARIO_SECONDS + SPARE_SECONDS):
             pytest.fail(f"{scenario}: {failure}\n\nthe server, {server.log}", pytrace=False)
 
     def close(self) -> None:
         """Let the runtime end by itself."""
-        self._child.end()
+        self._player.close()
 
 
 @pytest.fixture(scope="session")
 def application() -> Iterator[Application]:
-    if not (HERE / "node_modules").is_dir():
-        pytest.fail(f"the npm packages are missing: run `npm ci` in {HERE}", pytrace=False)
     server = BroadcasterServer()
     try:
         with Application(server) as application:
@@ -71,11 +65,6 @@ def node(application: Application) -> Iterator[Runtime]:
 
 @pytest.fixture(scope="session")
 def chromium(application: Application) -> Iterator[Runtime]:
-    runtime = Runtime(application, "chromium", _program("chromium", "chromium-browser", "google-chrome"))
+    runtime = Runtime(application, "chromium", chromium_program())
     yield runtime
     runtime.close()
-
-
-def _program(*names: str) -> str:
-    found = next(filter(None, map(shutil.which, names)), None)
-    return found or pytest.fail(f"no {' or '.join(names)} on the PATH", pytrace=False)

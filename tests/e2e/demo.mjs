@@ -1,19 +1,7 @@
-// Plays stories about the demo's page in Chromium: a job is one line of JSON on standard input, its outcome one
-// line on standard output. Usage: node demo.mjs /path/to/chromium
+// Plays stories about the demo's page in Chromium. Usage: node demo.mjs /path/to/chromium
 import assert from "node:assert/strict";
-import { createInterface } from "node:readline";
-import { chromium } from "playwright-core";
+import { launch, playJobs } from "./jobs.mjs";
 
-const FLAGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 const OTTER = { id: "otter", name: "Quiet Otter" };
 const FALCON = { id: "falcon", name: "Brave Falcon" };
 const SECONDS = 15;
@@ -286,19 +274,17 @@ const STORIES = {
   },
 };
 
-const browser = await chromium.launch({ executablePath: process.argv[2], args: FLAGS });
-for await (const line of createInterface({ input: process.stdin })) {
-  const job = JSON.parse(line);
+const browser = await launch(process.argv[2]);
+await playJobs(async (job) => {
   const stage = new Stage(job);
-  let failure = null;
   try {
     await STORIES[job.story](stage, job);
     assert.deepEqual(stage.problems, [], "errors and warnings in the console");
+    return null;
   } catch (error) {
-    failure = `${error.stack ?? error}\n${stage.problems.join("\n")}`;
+    return `${error.stack ?? error}\n${stage.problems.join("\n")}`;
   } finally {
     await stage.close();
   }
-  process.stdout.write(`${JSON.stringify({ failure })}\n`);
-}
+});
 await browser.close();

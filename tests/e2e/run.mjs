@@ -1,25 +1,10 @@
-// Plays scenarios in Node or in Chromium: a job is one line of JSON on standard input, its outcome one line on
-// standard output. Usage: node run.mjs node, or node run.mjs chromium /path/to/chromium
-import { createInterface } from "node:readline";
-
-const FLAGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
+// Plays scenarios in Node or in Chromium. Usage: node run.mjs node, or node run.mjs chromium /path/to/chromium
+import { launch, playJobs } from "./jobs.mjs";
 
 const [where, executable] = process.argv.slice(2);
 const runtime = where === "chromium" ? await chromium(executable) : await node();
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const failure = await runtime.play(JSON.parse(line));
-  process.stdout.write(`${JSON.stringify({ failure })}\n`);
-}
+await playJobs(runtime.play);
 await runtime.close();
 // Timers of clients that gave up would keep Node alive a while longer.
 process.exit();
@@ -43,8 +28,7 @@ async function node() {
 }
 
 async function chromium(executablePath) {
-  const playwright = await import("playwright-core");
-  const browser = await playwright.chromium.launch({ executablePath, args: FLAGS });
+  const browser = await launch(executablePath);
 
   return {
     async play(job) {

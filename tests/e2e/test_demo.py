@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,8 +13,8 @@ from typing import Any
 import pytest
 
 from .children import Child
+from .players import Player, chromium
 
-HERE = Path(__file__).parent
 START = 30.0
 STORY = 60.0
 
@@ -26,18 +24,16 @@ class Browser:
 
     def __init__(self, executable: str, *, url: str, port: int) -> None:
         self._where = {"url": url, "port": port}
-        self._child = Child("node", str(HERE / "demo.mjs"), executable)
+        self._player = Player("demo.mjs", executable)
 
     def play(self, story: str, **details: Any) -> None:
         """Play *story*; fail with what went wrong."""
-        self._child.say(json.dumps({"story": story, **self._where, **details}))
-        outcome = json.loads(self._child.hear(r"^\{.*\}$", seconds=STORY)[0])
-        if failure := outcome["failure"]:
+        if failure := self._player.play({"story": story, **self._where, **details}, seconds=STORY):
             pytest.fail(f"{story}: {failure}", pytrace=False)
 
     def close(self) -> None:
         """Let Chromium end by itself."""
-        self._child.end()
+        self._player.close()
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +42,7 @@ def browser() -> Iterator[Browser]:
     try:
         url = demo.hear(r"http://127\.0\.0\.1:\d+/", seconds=START)[0]
         port = int(demo.hear(r"server is on port (\d+)", seconds=START)[1])
-        browser = Browser(_chromium(), url=url, port=port)
+        browser = Browser(chromium(), url=url, port=port)
         yield browser
         browser.close()
     finally:
@@ -106,9 +102,3 @@ def test_a_client_asks_a_silent_server_whether_it_lives_and_then_looks_for_it_ag
 
 def test_a_client_subscribes_again_after_it_came_back(browser: Browser) -> None:
     browser.play("subscribes_again")
-
-
-def _chromium() -> str:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    return found or pytest.fail(f"no {' or '.join(names)} on the PATH", pytrace=False)

@@ -14,8 +14,12 @@ def demo(
     check: Annotated[
         bool, typer.Option("--check", help="Make the round trip without a browser, report, and exit 0 or 1.")
     ] = False,
-    port: Annotated[int, typer.Option(help="Port of the example application; 0 takes any free one.")] = 8000,
-    server_port: Annotated[int, typer.Option(help="Port of the server; 0 takes any free one.")] = 6001,
+    port: Annotated[
+        int, typer.Option(help="Port of the example application; 0 takes any free one.", min=0, max=65535)
+    ] = 8000,
+    server_port: Annotated[
+        int, typer.Option(help="Port of the server; 0 takes any free one.", min=0, max=65535)
+    ] = 6001,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
     ] = True,
@@ -25,4 +29,4 @@ def demo(
 
     if check:
         raise typer.Exit(0 if example.check() else 1)
-    example.run(host="127.0.0.1", port=server_port, app_port=port, open_browser=browser)
+    example.run(port=server_port, app_port=port, open_browser=browser)

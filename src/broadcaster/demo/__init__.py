@@ -16,15 +16,10 @@ from broadcaster.demo.check import check
 __all__ = ["check", "run"]
 
 
-def run(
-    *, host: str = "127.0.0.1", port: int = 6001, app_port: int = 8000, open_browser: bool = True
-) -> None:
-    """Show the demo until Ctrl-C; where a port is taken, any free one takes its place.
-
-    Raises `ConfigurationError` for a *host* other than this machine.
-    """
+def run(*, port: int, app_port: int, open_browser: bool) -> None:
+    """Show the demo until Ctrl-C; where a port is taken, any free one takes its place."""
     console = Console(highlight=False, soft_wrap=True)
-    with running(host=host, port=_free(port), app_port=_free(app_port)) as demo, suppress(KeyboardInterrupt):
+    with running(port=_free(port), app_port=_free(app_port)) as demo, suppress(KeyboardInterrupt):
         console.print(f"\n  [bold]broadcaster demo[/]  [bold cyan]{demo.url}[/]")
         console.print(f"  [dim]the WebSocket server is on port {demo.port}[/]\n")
         if open_browser:

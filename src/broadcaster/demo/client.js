@@ -15,7 +15,7 @@ const STABLE_AFTER = 5_000;
 export class Echo {
   #options;
   #channels = new Map();
-  #watchers = new Set();
+  #watchers = [];
   #status = "disconnected";
   #socket = null;
   #socketId;
@@ -30,9 +30,9 @@ export class Echo {
    * *headers*, which are read anew for every request. *trace* gets a direction ("in", "out" or "auth") and
    * what went that way.
    */
-  constructor({ key, host = location.hostname, port, tls = false, authEndpoint = "/broadcasting/auth", headers = {}, trace = () => {} }) {
-    const url = `${tls ? "wss" : "ws"}://${host}${port ? `:${port}` : ""}/app/${encodeURIComponent(key)}`;
-    this.#options = { url: `${url}?protocol=7&client=broadcaster&version=1.0.0`, authEndpoint, headers, trace };
+  constructor({ key, host = location.hostname, port, authEndpoint = "/broadcasting/auth", headers = {}, trace = () => {} }) {
+    const url = `ws://${host}:${port}/app/${encodeURIComponent(key)}?protocol=7&client=broadcaster&version=1.0.0`;
+    this.#options = { url, authEndpoint, headers, trace };
     globalThis.addEventListener?.("online", () => this.#status === "reconnecting" && this.connect());
     this.connect();
   }
@@ -52,13 +52,6 @@ export class Echo {
     return this.#open(`presence-${name}`, PresenceChannel);
   }
 
-  /** Leave the public, the private and the presence channel of that name. */
-  leave(name) {
-    for (const full of [name, `private-${name}`, `presence-${name}`]) {
-      if (this.#channels.delete(full)) this.#send({ event: "pusher:unsubscribe", data: { channel: full } });
-    }
-  }
-
   /** What to send as `X-Socket-ID`, so that the application can leave this connection out. */
   socketId() {
     return this.#socketId;
@@ -69,10 +62,9 @@ export class Echo {
     return this.#status;
   }
 
-  /** Call *callback* with every new status; returns a function that stops it. */
+  /** Call *callback* with every new status. */
   onConnectionChange(callback) {
-    this.#watchers.add(callback);
-    return () => this.#watchers.delete(callback);
+    this.#watchers.push(callback);
   }
 
   /** Connect again after `disconnect()`, or after the server said not to come back. */
@@ -107,8 +99,7 @@ export class Echo {
     if (!socketId) return; // its turn comes with connection_established
     try {
       const auth = channel.guarded ? await this.#authorize(channel.name, socketId) : {};
-      // While the application answered, the connection or the channel may have gone.
-      if (socketId !== this.#socketId || this.#channels.get(channel.name) !== channel) return;
+      if (socketId !== this.#socketId) return; // the connection went while the application answered
       this.#send({ event: "pusher:subscribe", data: { channel: channel.name, ...auth } });
     } catch (error) {
       channel.receive("pusher:subscription_error", { type: "AuthError", error: error.message, status: error.status });
@@ -216,14 +207,6 @@ class Channel {
   /** Call *callback* with the data of every such event. A leading dot, as Echo wants it, makes no difference. */
   listen(event, callback) {
     return this.on(event.replace(/^\./, ""), callback);
-  }
-
-  /** Undo `listen()`; without a callback, for all of them. */
-  stopListening(event, callback) {
-    const name = event.replace(/^\./, "");
-    const kept = callback ? (this.#callbacks.get(name) ?? []).filter((other) => other !== callback) : [];
-    this.#callbacks.set(name, kept);
-    return this;
   }
 
   /** Call *callback* each time the server has let us in. */
