@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from typing import Any
 
+from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
-from broadcaster.server import App
+from broadcaster import AnonymousEvent, BroadcastManager, Settings
+from broadcaster.server import App, AsgiServer, ServerThread
 from broadcaster.signing import Credentials, body_digest
 
 APP = App(id="3", key="278d425bdf160c739803", secret="7ad3773142a6692b25b8")
@@ -126,3 +128,32 @@ def wait_until(condition: Callable[[], bool], *, seconds: float = SECONDS) -> No
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
         time.sleep(0)
+
+
+@contextmanager
+def stalled(port: int, channel: str) -> Iterator[socket.socket]:
+    """A connection that subscribes to *channel* and then never reads."""
+    subscribe = json.dumps({"event": "pusher:subscribe", "data": {"channel": channel}}).encode()
+    with raw(port) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        connection.sendall(b"GET /app/" + APP.key.encode() + b"?protocol=7 HTTP/1.1\r\n" + UPGRADE)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 101 ")
+        connection.sendall(Frame(Opcode.TEXT, subscribe).serialize(mask=True))
+        wait_until(lambda: channel in call(port, "GET", "/apps/3/channels").json["channels"])
+        yield connection
+
+
+def flood_until_one_is_left(server: AsgiServer | ServerThread, port: int) -> None:
+    """Send events to a reader that stalls and to one that does not, which has to get them all."""
+    with (
+        stalled(port, "feed"),
+        client(port) as healthy,
+        BroadcastManager(Settings(default="local"), server=server) as broadcast,
+    ):
+        healthy.subscribe("feed")
+        sent = 0
+        while server.connection_count == 2:
+            assert sent < 5_000, "the stalled reader was never cut off"
+            broadcast.send(AnonymousEvent("tick", on="feed", data={"n": sent, "fill": "x" * 9_000}))
+            assert json.loads(healthy.receive()["data"])["n"] == sent
+            sent += 1

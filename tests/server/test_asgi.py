@@ -12,13 +12,21 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 
 from broadcaster import AnonymousEvent, BroadcastManager, ConfigurationError, DeliveryError, Settings
 from broadcaster.server import AsgiServer
 from broadcaster.server.asgi import Event
-from tests.server.clients import APP, SECONDS, UPGRADE, Client, call, client, plain, raw, wait_until
+from tests.server.clients import (
+    APP,
+    SECONDS,
+    Client,
+    call,
+    client,
+    flood_until_one_is_left,
+    plain,
+    wait_until,
+)
 
 
 @contextmanager
@@ -136,22 +144,7 @@ def test_a_websocket_elsewhere_than_under_app_is_refused(port: int) -> None:
 def test_a_reader_that_stops_reading_is_cut_off_and_the_others_get_everything(
     server: AsgiServer, port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broadcast = BroadcastManager(Settings(default="local"), server=server)
-    with raw(port) as stalled, client(port) as healthy:
-        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        stalled.sendall(b"GET /app/" + APP.key.encode() + b"?protocol=7 HTTP/1.1\r\n" + UPGRADE)
-        assert stalled.recv(65_536).startswith(b"HTTP/1.1 101 ")
-        subscribe = b'{"event":"pusher:subscribe","data":{"channel":"feed"}}'
-        stalled.sendall(Frame(Opcode.TEXT, subscribe).serialize(mask=True))
-        wait_until(lambda: bool(call(port, "GET", "/apps/3/channels").json["channels"]))
-        healthy.subscribe("feed")
-
-        sent = 0
-        while server.connection_count == 2:
-            assert sent < 5_000, "the stalled reader was never cut off"
-            broadcast.send(AnonymousEvent("tick", on="feed", data={"n": sent, "fill": "x" * 9_000}))
-            assert json.loads(healthy.receive()["data"])["n"] == sent
-            sent += 1
+    flood_until_one_is_left(server, port)
 
     assert "cut off: it reads too slowly" in caplog.text
 

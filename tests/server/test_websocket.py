@@ -6,11 +6,19 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
-from broadcaster import AnonymousEvent, BroadcastManager, Settings
 from broadcaster.messages import Message
 from broadcaster.server import Server, ServerThread, websocket
 from broadcaster.server.websocket import Handshake, encode_frame
-from tests.server.clients import APP, SECONDS, UPGRADE, call, client, raw, read_all, wait_until
+from tests.server.clients import (
+    APP,
+    SECONDS,
+    UPGRADE,
+    client,
+    flood_until_one_is_left,
+    raw,
+    read_all,
+    wait_until,
+)
 
 
 def test_a_frame_is_the_same_bytes_for_every_connection() -> None:
@@ -28,24 +36,7 @@ def test_a_request_that_is_no_handshake_is_answered_with_a_reason() -> None:
 def test_a_reader_that_stops_reading_is_cut_off_and_the_others_get_everything(
     server: ServerThread, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with (
-        raw(server.port) as stalled,
-        client(server.port) as healthy,
-        BroadcastManager(Settings(default="local"), server=server) as broadcast,
-    ):
-        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        subscribe = b'{"event":"pusher:subscribe","data":{"channel":"feed"}}'
-        stalled.sendall(b"GET /app/" + APP.key.encode() + b"?protocol=7 HTTP/1.1\r\n" + UPGRADE)
-        stalled.sendall(Frame(Opcode.TEXT, subscribe).serialize(mask=True))
-        wait_until(lambda: call(server.port, "GET", "/apps/3/channels").json == {"channels": {"feed": {}}})
-        healthy.subscribe("feed")
-
-        sent = 0
-        while server.connection_count == 2:
-            assert sent < 5_000, "the stalled reader was never cut off"
-            broadcast.send(AnonymousEvent("tick", on="feed", data={"n": sent, "fill": "x" * 9_000}))
-            assert json.loads(healthy.receive()["data"])["n"] == sent
-            sent += 1
+    flood_until_one_is_left(server, server.port)
 
     assert "cut off: it reads too slowly" in caplog.text
 
