@@ -500,7 +500,7 @@ def test_a_package_of_the_command_line_is_found_elsewhere() -> None:
             "async def asend(self):\n        async for x in y: yield x",
         ),
         ("def send(self): return (x.a).b", "async def asend(self): return (await x.a).b"),
-        ("def send(self): time.sleep(1)", "async def asend(self): await asyncio.sleep(1)"),
+        ("def send(self): time.sleep(pause)", "async def asend(self): await asyncio.sleep(pause)"),
         ("def send(self): return [x for x in y]", "async def asend(self): return [x async for x in y]"),
     ],
 )

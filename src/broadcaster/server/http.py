@@ -146,7 +146,7 @@ class HttpConnection(asyncio.Protocol):
         try:
             return self._answer(request)
         except Exception:
-            _logger.exception("%s %s", request.method, request.path)
+            _logger.exception("%s %r", request.method, request.path[:200])
             return ApiResponse(500, "internal server error; the server's log has the details")
 
     def _check_head(self, size: int) -> None:
