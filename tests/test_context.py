@@ -43,13 +43,34 @@ def test_an_error_inside_ends_the_block_as_well() -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        *(None, "", "12", "12.", ".34", "1.2.3", "12,34", "12.34\n", "\n12.34", " 12.34", "12.34:x", "-1.2"),
-        *("a.b", "1e3.4", "\u0661.\u0662", "undefined", "null", "12.34\x00"),
+        *(None, "", "12,34", "12.34\n", "\n12.34", " 12.34", "12.34:x", "a b", "<b>", "'", '"', "\\"),
+        *("\u0661.\u0662", "12.34\x00", "x" * 513),
     ],
 )
-def test_a_malformed_socket_id_counts_as_none(given: str | None) -> None:
+def test_what_can_be_no_socket_id_counts_as_none(given: str | None) -> None:
     with current_socket(given):
         assert socket_of_request() is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["12.34", "8_xVQG3YbPAAAA", "eyJjb25uZWN0aW9uS2V5IjoiQ0siLCJjbGllbnRJZCI6IjQyIn0", "x" * 512],
+    ids=["pusher", "socket.io", "ably", "long"],
+)
+def test_the_ids_of_every_kind_of_client_are_kept(given: str) -> None:
+    with current_socket(given):
+        assert socket_of_request() == given
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("12", "12.", ".34", "1.2.3", "12.34\n", " 12.34", "-1.2", "a.b", "1e3.4", "\u0661.\u0662"),
+        *("undefined", "null", "8_xVQG3YbPAAAA"),
+    ],
+)
+def test_anything_else_is_no_socket_id_of_pushers_protocol(given: str) -> None:
+    assert not is_socket_id(given)
 
 
 @pytest.mark.parametrize("given", ["1.1", "1234.1234", "0.0", "240621.35780774"])

@@ -13,6 +13,9 @@ _socket: ContextVar[str | None] = ContextVar("broadcaster_socket", default=None)
 
 _SOCKET_ID = re.compile(r"[0-9]+\.[0-9]+")
 
+# Long enough for those of Ably's clients, which are JSON in Base64.
+_TOKEN = re.compile(r"[-A-Za-z0-9._~+/=!]{1,512}")
+
 
 def is_socket_id(text: str) -> bool:
     """Whether *text* has the protocol's shape of a socket id: digits, one dot, digits."""
@@ -28,10 +31,11 @@ def socket_of_request() -> str | None:
 def current_socket(socket_id: str | None) -> Iterator[None]:
     """Say which connection the code inside speaks for; `to_others=True` leaves that one out.
 
-    *socket_id* is what the browser sent as `X-Socket-ID`. It comes from outside, so a malformed one
-    counts as none: a bad header must never make a request fail.
+    *socket_id* is what the browser sent as `X-Socket-ID`; its shape is that of the client's protocol. It
+    comes from outside, so what can be none of theirs counts as none, here and in the drivers: a bad
+    header must never make a request fail.
     """
-    token = _socket.set(socket_id if socket_id and is_socket_id(socket_id) else None)
+    token = _socket.set(socket_id if socket_id and _TOKEN.fullmatch(socket_id) else None)
     try:
         yield
     finally:

@@ -218,6 +218,65 @@ def test_eleven_events_are_too_many() -> None:
     assert post(Conversation(), "batch_events", {"batch": [EVENT] * 11}).status == 400
 
 
+# X-Idempotency-Key
+
+
+def post_with_ids(conversation: Conversation, path: str, body: object, ids: str) -> ApiResponse:
+    return ask(conversation, replace(signed("POST", f"/apps/3/{path}", body=body), ids=ids))
+
+
+def test_an_event_that_is_sent_again_is_pushed_once() -> None:
+    conversation = Conversation()
+    clients = conversation.subscribed("a", 1)
+
+    answers = [post_with_ids(conversation, "events", EVENT, ids) for ids in ("one", "one", "two", "")]
+
+    assert {(answer.status, answer.body) for answer in answers} == {(200, "{}")}
+    assert heard(clients) == [3]
+
+
+def test_a_batch_that_is_sent_again_is_pushed_as_far_as_it_is_new() -> None:
+    conversation = Conversation()
+    (client,) = conversation.subscribed("a", 1)
+    first, second, third = ({"channel": "a", "name": name, "data": "{}"} for name in ("1", "2", "3"))
+
+    post_with_ids(conversation, "batch_events", {"batch": [first, second]}, "id-1,id-2")
+    post_with_ids(conversation, "batch_events", {"batch": [second, third]}, "id-2, id-3")
+
+    assert [frame["event"] for frame in client.take()] == ["1", "2", "3"]
+
+
+def test_one_id_may_stand_for_a_whole_batch() -> None:
+    conversation = Conversation()
+    (client,) = conversation.subscribed("a", 1)
+    batch = [{"channel": "a", "name": str(number), "data": "{}"} for number in range(3)]
+
+    for _ in range(2):
+        post_with_ids(conversation, "batch_events", {"batch": batch}, "whole")
+
+    assert [frame["event"] for frame in client.take()] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "reason"),
+    [
+        ("one,two", "X-Idempotency-Key has 2 ids for 3 events"),
+        ("one,two,three,four", "X-Idempotency-Key has 4 ids for 3 events"),
+        ("one,,three", "an id in X-Idempotency-Key has 1 to 128 characters"),
+        (f"one,two,{'x' * 129}", "an id in X-Idempotency-Key has 1 to 128 characters"),
+    ],
+)
+def test_ids_that_do_not_fit_their_batch_push_nothing(ids: str, reason: str) -> None:
+    conversation = Conversation()
+    clients = conversation.subscribed("a", 1)
+    batch = [{"channel": "a", "name": "e", "data": "{}"}] * 3
+
+    response = post_with_ids(conversation, "batch_events", {"batch": batch}, ids)
+
+    assert (response.status, response.body) == (400, reason)
+    assert heard(clients) == [0]
+
+
 # GET channels
 
 

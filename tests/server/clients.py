@@ -82,6 +82,7 @@ def call(
     *,
     credentials: Credentials = CREDENTIALS,
     below: str = "",
+    ids: str = "",
 ) -> Answer:
     """Make one signed call of the HTTP API, mounted *below* a prefix that is not signed."""
     raw = b"" if body is None else json.dumps(body).encode()
@@ -94,13 +95,15 @@ def call(
         params.append(("body_md5", body_digest(raw)))
     params.append(("auth_signature", credentials.request_signature(method, path, params)))
     query = "&".join(f"{name}={value}" for name, value in params)
-    return plain(port, method, f"{below}{path}?{query}", raw)
+    return plain(port, method, f"{below}{path}?{query}", raw, ids=ids)
 
 
-def plain(port: int, method: str, target: str, body: bytes = b"") -> Answer:
+def plain(port: int, method: str, target: str, body: bytes = b"", *, ids: str = "") -> Answer:
     connection = HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     try:
-        connection.request(method, target, body=body or None)
+        connection.request(
+            method, target, body=body or None, headers={"X-Idempotency-Key": ids} if ids else {}
+        )
         response = connection.getresponse()
         return Answer(response.status, response.read().decode())
     finally:

@@ -102,6 +102,18 @@ def test_the_http_api_works_as_on_a_server_of_its_own(port: int) -> None:
     assert plain(port, "POST", "/apps/3/events", b"x" * 1_100_000).status == 413
 
 
+def test_a_call_that_is_made_again_is_pushed_once(port: int) -> None:
+    event = {"name": "news", "channels": ["a"], "data": "{}"}
+    with client(port) as browser:
+        browser.subscribe("a")
+
+        for ids in ("one", "one", "two"):
+            assert call(port, "POST", "/apps/3/events", event, ids=ids).status == 200
+
+        assert [browser.receive()["event"] for _ in range(2)] == ["news", "news"]
+        assert browser.is_alive()
+
+
 def test_below_a_mount_point_the_signed_path_has_no_prefix(server: AsgiServer) -> None:
     application = Starlette(routes=[Mount("/ws", server)], lifespan=server.lifespan)
     with (

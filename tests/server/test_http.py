@@ -8,7 +8,18 @@ import pytest
 from broadcaster.server import Server, ServerThread
 from broadcaster.server.http import HttpConnection
 from broadcaster.signing import body_digest
-from tests.server.clients import APP, CREDENTIALS, SECONDS, UPGRADE, call, plain, raw, read_all, wait_until
+from tests.server.clients import (
+    APP,
+    CREDENTIALS,
+    SECONDS,
+    UPGRADE,
+    call,
+    client,
+    plain,
+    raw,
+    read_all,
+    wait_until,
+)
 
 
 def signed_post(path: str, body: bytes) -> bytes:
@@ -184,3 +195,15 @@ def test_a_route_that_is_asked_with_another_method_names_its_own(server: ServerT
 
     assert head.startswith(b"HTTP/1.1 405 ")
     assert b"\r\nAllow: POST\r\n" in head
+
+
+def test_a_call_that_is_made_again_is_pushed_once(server: ServerThread) -> None:
+    event = {"name": "news", "channels": ["a"], "data": "{}"}
+    with client(server.port) as browser:
+        browser.subscribe("a")
+
+        for ids in ("one", "one", "two"):
+            assert call(server.port, "POST", "/apps/3/events", event, ids=ids).status == 200
+
+        assert [browser.receive()["event"] for _ in range(2)] == ["news", "news"]
+        assert browser.is_alive()

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from broadcaster.channels import USER_PREFIX, Kind, kind_of
 from broadcaster.encoding import encode
 from broadcaster.protocol.api_auth import check_signature
-from broadcaster.protocol.api_bodies import Trigger, read_batch, read_info, read_trigger
+from broadcaster.protocol.api_bodies import Trigger, read_batch, read_ids, read_info, read_trigger
 from broadcaster.protocol.api_errors import ApiError
 from broadcaster.protocol.effects import Effect
 from broadcaster.protocol.hub import Hub
@@ -25,12 +25,16 @@ __all__ = ["ApiRequest", "ApiResponse", "answer"]
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """A request as it came: *path* still percent-encoded, *query* decoded."""
+    """A request as it came: *path* still percent-encoded, *query* decoded.
+
+    *ids* is the header `X-Idempotency-Key`, empty when there is none.
+    """
 
     method: str
     path: str
     query: Sequence[tuple[str, str]] = ()
     body: bytes = field(default=b"", repr=False)
+    ids: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ _Handler: TypeAlias = Callable[[Hub, ApiRequest, str], _Answer]
 
 def _events(hub: Hub, request: ApiRequest, _: str) -> _Answer:
     trigger = read_trigger(request.body, hub.limits)
-    effects = _push(hub, trigger)
+    effects = _push(hub, [trigger], request.ids)
     if not trigger.info:
         return {}, effects
     return {
@@ -77,7 +81,7 @@ def _events(hub: Hub, request: ApiRequest, _: str) -> _Answer:
 
 def _batch_events(hub: Hub, request: ApiRequest, _: str) -> _Answer:
     triggers = read_batch(request.body, hub.limits)
-    effects = [effect for trigger in triggers for effect in _push(hub, trigger)]
+    effects = _push(hub, triggers, request.ids)
     if not any(trigger.info for trigger in triggers):
         return {}, effects
     return {"batch": [_attributes(hub, trigger.channels[0], trigger.info) for trigger in triggers]}, effects
@@ -144,8 +148,18 @@ def _params(request: ApiRequest) -> dict[str, str]:
     return {name.lower(): value for name, value in request.query}
 
 
-def _push(hub: Hub, trigger: Trigger) -> list[Effect]:
-    return hub.broadcast(trigger.name, trigger.channels, trigger.data, except_socket=trigger.socket_id)
+def _push(hub: Hub, triggers: Sequence[Trigger], ids: str) -> list[Effect]:
+    return [
+        effect
+        for trigger, message_id in zip(triggers, read_ids(ids, len(triggers)), strict=True)
+        for effect in hub.broadcast(
+            trigger.name,
+            trigger.channels,
+            trigger.data,
+            except_socket=trigger.socket_id,
+            message_id=message_id,
+        )
+    ]
 
 
 def _attributes(hub: Hub, channel: str, info: frozenset[str]) -> dict[str, int]:

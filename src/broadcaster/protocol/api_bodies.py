@@ -13,8 +13,9 @@ from broadcaster.errors import InvalidChannelName
 from broadcaster.protocol.api_errors import ApiError
 from broadcaster.protocol.limits import Limits
 
-__all__ = ["Trigger", "read_batch", "read_info", "read_trigger"]
+__all__ = ["Trigger", "read_batch", "read_ids", "read_info", "read_trigger"]
 
+_ID_LENGTH = 128
 _INFO = frozenset({"user_count", "subscription_count"})
 
 
@@ -45,6 +46,20 @@ def read_batch(body: bytes, limits: Limits) -> list[Trigger]:
     if any(len(trigger.channels) != 1 for trigger in triggers):
         raise ApiError(400, "an event of a batch has one channel")
     return triggers
+
+
+def read_ids(header: str, events: int) -> list[str | None]:
+    """Read `X-Idempotency-Key`: the id of each event, with commas between, or one id for them all."""
+    if not header:
+        return [None] * events
+    ids = [word.strip() for word in header.split(",")]
+    if any(not 0 < len(word) <= _ID_LENGTH for word in ids):
+        raise ApiError(400, f"an id in X-Idempotency-Key has 1 to {_ID_LENGTH} characters")
+    if len(ids) == 1 and events > 1:
+        return [f"{ids[0]},{index}" for index in range(events)]
+    if len(ids) != events:
+        raise ApiError(400, f"X-Idempotency-Key has {len(ids)} ids for {events} events")
+    return [*ids]
 
 
 def read_info(info: str) -> frozenset[str]:

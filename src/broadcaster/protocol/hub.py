@@ -22,6 +22,7 @@ from broadcaster.protocol.commands import (
 from broadcaster.protocol.connection import Connection, User
 from broadcaster.protocol.effects import Effect, HangUp, Probe, Push
 from broadcaster.protocol.limits import Limits
+from broadcaster.protocol.repeats import Repeats
 from broadcaster.protocol.subscribers import Subscribers
 from broadcaster.protocol.verification import SubscriptionRefused, Verifier
 from broadcaster.signing import Credentials
@@ -42,6 +43,7 @@ class Hub:
         self.connections: dict[str, Connection] = {}
         self.channels: dict[str, Subscribers] = {}
         self._users: dict[str, dict[Connection, None]] = {}
+        self._repeats = Repeats(window=self.limits.repeat_window, most=self.limits.repeats_remembered)
         self._verifier = Verifier(credentials, self.limits)
         self._client_events = client_events
 
@@ -75,18 +77,29 @@ class Hub:
         return effects
 
     def broadcast(
-        self, name: str, channels: Iterable[str], data: str, *, except_socket: str | None = None
+        self,
+        name: str,
+        channels: Iterable[str],
+        data: str,
+        *,
+        except_socket: str | None = None,
+        message_id: str | None = None,
     ) -> list[Effect]:
-        """Push an event to everyone on *channels*, once for each channel, *except_socket* left out."""
+        """Push an event to everyone on *channels*, once for each channel, *except_socket* left out.
+
+        A *message_id* that was on a channel a short time ago is not pushed there again.
+        """
         left_out = self.connections.get(except_socket) if except_socket is not None else None
         return [
             Push(frames.event(name, channel, data), subscribers.audience, left_out)
             for channel in channels
             if (subscribers := self.channels.get(channel)) is not None
+            and (message_id is None or self._repeats.is_new(message_id, channel))
         ]
 
     def tick(self, now: float) -> list[Effect]:
         """Probe connections that have been silent too long, and hang up on those that stay so."""
+        self._repeats.tick(now)
         effects: list[Effect] = []
         for connection in list(self.connections.values()):
             if connection.probed is None:

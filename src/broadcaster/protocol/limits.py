@@ -15,6 +15,8 @@ class Limits:
 
     *activity_timeout* is told to clients: one that hears nothing for so long sends a ping. The server
     asks a silent client for a sign of life after the same time, and hangs up *pong_timeout* later.
+    *repeat_window* is how long the id of a message is remembered, to drop its repeats; of the latest
+    *repeats_remembered* messages, counted once for each channel. 0 drops none.
     Raises `ConfigurationError` for a timeout that no client could live with.
     """
 
@@ -30,6 +32,8 @@ class Limits:
     presence_members: int = 100
     presence_user_id: int = 128
     presence_user_info: int = 1_024
+    repeat_window: int = 120
+    repeats_remembered: int = 20_000
 
     def __post_init__(self) -> None:
         if self.activity_timeout < 1:

@@ -111,7 +111,10 @@ class AsgiServer:
             query = parse_query(scope["query_string"].decode("latin-1"))
         except ValueError:
             return ApiResponse(400, "the query cannot be read")
-        return self._node.answer(ApiRequest(scope["method"], _path(scope), query, body))
+        ids = b", ".join(value for name, value in scope["headers"] if name == b"x-idempotency-key")
+        return self._node.answer(
+            ApiRequest(scope["method"], _path(scope), query, body, ids.decode("latin-1"))
+        )
 
     async def _talk(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()

@@ -154,7 +154,11 @@ class Node:
         try:
             self.perform(
                 hub.broadcast(
-                    message.name, message.channels, message.data, except_socket=message.except_socket
+                    message.name,
+                    message.channels,
+                    message.data,
+                    except_socket=message.except_socket,
+                    message_id=message.id,
                 )
             )
         except BaseException as error:
