@@ -46,7 +46,7 @@ SHARED = {
     "pydantic": "values of many classes are pydantic models, and its types stand in their signatures",
     "pydantic_core": "the part of pydantic that encodes and decodes JSON",
 }
-ONLY_FOR = {"pytest": {"pytest_plugin"}, "rich": {"cli", "demo"}, "typer": {"cli"}}
+ONLY_FOR = {"pytest": {"pytest_plugin", "testing"}, "rich": {"cli", "demo"}, "typer": {"cli"}}
 
 # Rule 5. Twins differ by these names, by `await`, and by nothing else, but for the exceptions.
 RENAMED = {
@@ -60,6 +60,7 @@ DIFFERENT = {
     "drivers._http.HttpClient._asend": "one HTTP client serves threads, another one event loops",
     "drivers._http.HttpClient.aclose": "an event loop has a session besides the pool of the threads",
     "drivers.local.LocalDriver.adeliver": "one waits for the future itself, the other lets the loop do it",
+    "drivers.stack.StackDriver._aeach": "threads take one driver after another, coroutines all at once",
     "drivers.log.LogDriver.adeliver": "to write a line is not to wait",
 }
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from broadcaster import BroadcastManager, ConfigurationError, Settings
-from broadcaster.config import KINDS, DriverConfig
+from broadcaster.config import DriverConfig
+from broadcaster.drivers.options import OPTIONS
 
 SECRET = "hunter2-the-secret"
 PUSHER = {"PUSHER_APP_ID": "3", "PUSHER_APP_KEY": "key", "PUSHER_APP_SECRET": SECRET}
-FULL = {"app_id": "3", "key": "key", "secret": SECRET, "scheme": "https"}
+FULL = {"app_id": "3", "key": "key", "secret": SECRET}
 
 Env = Callable[..., None]
 
@@ -107,7 +108,7 @@ def test_laravels_names_of_variables_are_understood(
 def test_redis_needs_no_variable() -> None:
     settings = Settings.from_dict({"driver": "redis"})
 
-    assert settings.drivers["redis"].options == {"host": "127.0.0.1", "port": 6379, "db": 0, "prefix": ""}
+    assert settings.drivers["redis"].options == {}
 
 
 def test_redis_is_read_from_its_variables(env: Env) -> None:
@@ -139,9 +140,9 @@ def test_ably_is_read_from_its_variable(env: Env) -> None:
     assert Settings.from_env().drivers["ably"].options == {"key": SECRET}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", OPTIONS)
 def test_variables_without_a_prefix_belong_to_somebody_else(env: Env, kind: str) -> None:
-    env(BROADCAST_DRIVER=kind, **PUSHER, ABLY_KEY="ably-key")
+    env(BROADCAST_DRIVER=kind, **PUSHER, ABLY_KEY="ably-key", BROADCAST_STACK="log", BROADCAST_FAILOVER="log")
     expected = Settings.from_env()
 
     env(HOST="evil", PORT="8000", USERNAME="me", KEY="evil", SECRET="evil", DB="9", URL="evil", PREFIX="evil")
@@ -183,7 +184,7 @@ def test_a_named_driver_is_read_from_nested_variables(env: Env) -> None:
 
     assert settings.default == "eu"
     assert settings.drivers == {
-        "eu": DriverConfig("pusher", {"app_id": "3", "key": "0123", "secret": "12345", "scheme": "https"})
+        "eu": DriverConfig("pusher", {"app_id": "3", "key": "0123", "secret": "12345"})
     }
 
 
@@ -230,10 +231,8 @@ def test_an_unknown_option_is_refused_with_the_nearest_known_one() -> None:
 
     said = problem(lambda: Settings.from_dict({"drivers": tables}))
 
-    assert said == (
-        "driver 'eu' (pusher): unknown option 'secert', did you mean 'secret'?; known: 'app_id', 'cluster', "
-        "'host', 'key', 'port', 'scheme', 'secret'; driver 'eu' (pusher): missing secret"
-    )
+    assert said.startswith("driver 'eu' (pusher): unknown option 'secert', did you mean 'secret'?; known: ")
+    assert said.endswith("'scheme', 'secret'; driver 'eu' (pusher): missing secret")
 
 
 # Files
@@ -509,3 +508,61 @@ def test_settings_do_not_show_a_secret() -> None:
 
     assert "pusher" in shown
     assert SECRET not in shown
+
+
+# Drivers made of others
+
+
+def test_the_members_of_a_failover_are_a_list_and_read_from_their_own_variables(env: Env) -> None:
+    env(BROADCAST_DRIVER="failover", BROADCAST_FAILOVER="pusher, redis,", REDIS_PREFIX="app:", **PUSHER)
+
+    assert Settings.from_env().drivers == {
+        "failover": DriverConfig("failover", {"drivers": ["pusher", "redis"]}),
+        "pusher": DriverConfig("pusher", FULL),
+        "redis": DriverConfig("redis", {"prefix": "app:"}),
+    }
+
+
+def test_what_a_member_of_a_stack_is_missing_is_told(env: Env) -> None:
+    env(BROADCAST_DRIVER="stack", BROADCAST_STACK="log,failover", BROADCAST_FAILOVER="ably,log")
+
+    assert problem(Settings.from_env) == "driver 'ably': missing ABLY_KEY"
+
+
+@pytest.mark.parametrize("variables", [{}, {"BROADCAST_STACK": " , "}, {"BROADCAST_STACK": ""}])
+def test_a_stack_needs_members(env: Env, variables: dict[str, str]) -> None:
+    env(BROADCAST_DRIVER="stack", **variables)
+
+    assert "BROADCAST_STACK" in problem(Settings.from_env)
+
+
+def test_groups_may_have_names_of_their_own() -> None:
+    tables = {
+        "both": {"driver": "stack", "drivers": ["eu", "redis"]},
+        "eu": {"driver": "failover", "drivers": "log", "failures": 5, "cooldown": 2.5},
+    }
+
+    assert Settings.from_dict({"driver": "both", "drivers": tables}).drivers == {
+        "both": DriverConfig("stack", {"drivers": ["eu", "redis"]}),
+        "eu": DriverConfig("failover", {"drivers": ["log"], "failures": 5, "cooldown": 2.5}),
+        "redis": DriverConfig("redis"),
+    }
+
+
+# Drivers that only an event names
+
+
+def test_a_driver_that_nothing_names_is_spare(env: Env) -> None:
+    env(BROADCAST_DRIVER="log", **PUSHER)
+
+    spare = Settings.from_env().spare
+
+    assert spare["pusher"] == DriverConfig("pusher", FULL)
+    assert spare["redis"] == DriverConfig("redis")
+    assert spare["ably"].problem == "driver 'ably': missing ABLY_KEY"
+
+
+def test_a_dict_has_no_spare_drivers(env: Env) -> None:
+    env(**PUSHER)
+
+    assert Settings.from_dict({"driver": "log"}).spare == {}

@@ -1,76 +1,45 @@
-"""Which drivers there are, and their options, checked where their kind is known here."""
+"""Which drivers there are, and their options, checked where their kind has a model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, SecretStr, ValidationError
 
 from broadcaster._sources import Content, Variables, read_content, read_environment, read_toml, told
+from broadcaster.drivers.options import OPTIONS
 from broadcaster.errors import ConfigurationError, named, suggestion
 
-__all__ = ["KINDS", "AblyOptions", "DriverConfig", "PusherOptions", "RedisOptions", "Settings"]
+__all__ = ["DriverConfig", "Settings"]
 
-_OPTIONS = ConfigDict(populate_by_name=True, frozen=True, coerce_numbers_to_str=True)
-
-
-class PusherOptions(BaseModel):
-    """Pusher Channels, or a server that speaks its protocol (*host*, *port*, *scheme*)."""
-
-    model_config = _OPTIONS
-
-    app_id: str = Field(validation_alias=AliasChoices("PUSHER_APP_ID"))
-    key: str = Field(validation_alias=AliasChoices("PUSHER_APP_KEY", "PUSHER_KEY"))
-    secret: SecretStr = Field(validation_alias=AliasChoices("PUSHER_APP_SECRET", "PUSHER_SECRET"))
-    cluster: str | None = Field(None, validation_alias=AliasChoices("PUSHER_APP_CLUSTER", "PUSHER_CLUSTER"))
-    host: str | None = Field(None, validation_alias=AliasChoices("PUSHER_HOST"))
-    port: int | None = Field(None, validation_alias=AliasChoices("PUSHER_PORT"), ge=1, le=65535)
-    scheme: Literal["http", "https"] = Field("https", validation_alias=AliasChoices("PUSHER_SCHEME"))
-
-
-class RedisOptions(BaseModel):
-    """One Redis server; *url* takes the place of the other options."""
-
-    model_config = _OPTIONS
-
-    url: SecretStr | None = Field(None, validation_alias=AliasChoices("REDIS_URL"))
-    host: str = Field("127.0.0.1", validation_alias=AliasChoices("REDIS_HOST"))
-    port: int = Field(6379, validation_alias=AliasChoices("REDIS_PORT"), ge=1, le=65535)
-    username: str | None = Field(None, validation_alias=AliasChoices("REDIS_USERNAME"))
-    password: SecretStr | None = Field(None, validation_alias=AliasChoices("REDIS_PASSWORD"))
-    db: int = Field(0, validation_alias=AliasChoices("REDIS_DB"), ge=0)
-    prefix: str = Field("", validation_alias=AliasChoices("REDIS_PREFIX"))
-
-
-class AblyOptions(BaseModel):
-    """An Ably application, by its API key."""
-
-    model_config = _OPTIONS
-
-    key: SecretStr = Field(validation_alias=AliasChoices("ABLY_KEY"))
-
-
-KINDS: dict[str, type[BaseModel]] = {"ably": AblyOptions, "pusher": PusherOptions, "redis": RedisOptions}
-"""The kinds of driver whose options are checked here, and read from variables of their own."""
+_GROUPS = frozenset({"failover", "stack"})
 
 
 @dataclass(frozen=True, slots=True)
 class DriverConfig:
-    """One named driver: its *kind*, and the keyword arguments of the factory that makes it."""
+    """One named driver: its *kind*, and the keyword arguments of the factory that makes it.
+
+    *problem* is what keeps it from being made, for a driver that nobody may need.
+    """
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The name of the *default* driver, and every driver that was configured by name."""
+    """The name of the *default* driver, and every driver that was configured by name.
+
+    *spare* are those that nothing names, as the variables of their kinds describe them: an event may.
+    """
 
     default: str = "log"
     drivers: Mapping[str, DriverConfig] = field(default_factory=dict)
+    spare: Mapping[str, DriverConfig] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def from_env(cls, env_file: str | Path | None = None) -> Settings:
@@ -101,13 +70,28 @@ class Settings:
 
     @classmethod
     def _from(cls, content: Content, problems: list[str], variables: Variables | None = None) -> Settings:
-        tables = dict(content.drivers)
-        if content.driver in KINDS:
-            tables.setdefault(content.driver, {})
-        drivers = {name: _read_driver(name, table, variables, problems) for name, table in tables.items()}
+        drivers: dict[str, DriverConfig] = {}
+        wanted = [*content.drivers, content.driver]
+        while wanted:
+            name = wanted.pop(0)
+            if name in drivers or (name not in content.drivers and name not in OPTIONS):
+                continue
+            table = content.drivers.get(name, {})
+            drivers[name] = config = _read_driver(name, table, variables, problems)
+            if config.kind in _GROUPS:
+                # Their members may be configured by variables alone.
+                wanted += config.options.get("drivers", ())
         if problems:
             raise ConfigurationError("; ".join(problems))
-        return cls(content.driver, drivers)
+        spare = {kind: _read_spare(kind, variables) for kind in OPTIONS if variables and kind not in drivers}
+        return cls(content.driver, drivers, spare)
+
+
+def _read_spare(kind: str, variables: Variables | None) -> DriverConfig:
+    """Read a driver that nothing names yet; what is wrong with it matters once something does."""
+    problems: list[str] = []
+    config = _read_driver(kind, {}, variables, problems)
+    return replace(config, problem="; ".join(problems) or None)
 
 
 def _read_driver(name: str, table: object, variables: Variables | None, problems: list[str]) -> DriverConfig:
@@ -116,7 +100,7 @@ def _read_driver(name: str, table: object, variables: Variables | None, problems
         problems.append(f"driver {name!r}: expected a table of options, its kind as 'driver'")
         return DriverConfig(name)
     options = {option: value for option, value in table.items() if option != "driver"}
-    if (model := KINDS.get(kind)) is None:
+    if (model := OPTIONS.get(kind)) is None:
         return DriverConfig(kind, options)
     who = f"driver {name!r}" if name == kind else f"driver {name!r} ({kind})"
     known = list(model.model_fields)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 __all__ = [
@@ -69,16 +69,24 @@ class DeliveryError(BroadcastError):
     """A driver could not hand a message over.
 
     *retryable* says whether the same message may succeed later, *status* is the HTTP status of the
-    answer where there was one, *driver* is the name of the driver.
+    answer where there was one, *driver* is the name of the driver. *failures* are those of the drivers
+    that this one is made of, by name.
     """
 
     def __init__(
-        self, reason: str, *, driver: str, retryable: bool = False, status: int | None = None
+        self,
+        reason: str,
+        *,
+        driver: str,
+        retryable: bool = False,
+        status: int | None = None,
+        failures: Mapping[str, DeliveryError] | None = None,
     ) -> None:
         super().__init__(f"driver {driver!r}: {reason}")
         self.driver = driver
         self.retryable = retryable
         self.status = status
+        self.failures = dict(failures or {})
 
 
 class ProtocolViolation(BroadcastError):

@@ -7,28 +7,22 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from enum import Enum
 from functools import partial
-from importlib.metadata import entry_points
 from inspect import signature
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
-from broadcaster.config import KINDS, DriverConfig, Settings
+from broadcaster.config import DriverConfig, Settings
 from broadcaster.dispatcher import Dispatcher
 from broadcaster.drivers.base import Driver
+from broadcaster.drivers.failover import FailoverDriver
+from broadcaster.drivers.kinds import DriverFactory, factory_of, known_kinds
 from broadcaster.drivers.local import LocalDriver, LocalServer
-from broadcaster.drivers.log import LogDriver
-from broadcaster.drivers.null import NullDriver
+from broadcaster.drivers.stack import StackDriver
 from broadcaster.errors import ConfigurationError, named, suggestion
 from broadcaster.events import Broadcastable, Via, text_of
 
-__all__ = ["ENTRY_POINTS", "BroadcastManager", "DriverFactory"]
-
-ENTRY_POINTS = "broadcaster.drivers"
-"""The entry point group in which a distribution offers drivers: kind = factory."""
-
-DriverFactory: TypeAlias = Callable[..., Driver]
-"""Makes a driver from the options of its configuration, given as keyword arguments; a variable's are text."""
+__all__ = ["BroadcastManager"]
 
 
 class BroadcastManager:
@@ -43,13 +37,14 @@ class BroadcastManager:
         settings = settings or Settings()
         self.default = settings.default
         self.dispatcher = Dispatcher(self)
-        self._configured = dict(settings.drivers)
+        self._configured = {**settings.spare, **settings.drivers}
         self._factories: dict[str, DriverFactory] = {
+            "failover": partial(self._grouped, FailoverDriver),
             "local": _needs_server if server is None else partial(LocalDriver, server),
-            "log": LogDriver,
-            "null": NullDriver,
+            "stack": partial(self._grouped, StackDriver),
         }
         self._drivers: dict[str, Driver] = {}
+        self._making: list[str] = []  # guarded by the lock
         self._lock = threading.RLock()
 
     @classmethod
@@ -117,8 +112,9 @@ class BroadcastManager:
         """
         with self._lock:
             self._factories[kind] = factory
-            replaced = [name for name in self._drivers if self._config(name).kind == kind]
-            for name in replaced:
+            # A group may hold a driver of that kind, and is made anew with the new one.
+            kinds = {kind, "failover", "stack"}
+            for name in [name for name in self._drivers if self._config(name).kind in kinds]:
                 self._drivers.pop(name).close()
 
     def close(self) -> None:
@@ -158,7 +154,9 @@ class BroadcastManager:
 
     def _make(self, name: str) -> Driver:
         config = self._config(name)
-        factory = self._factories.get(config.kind) or _third_party(config.kind)
+        if config.problem is not None:
+            raise ConfigurationError(config.problem)
+        factory = self._factories.get(config.kind) or factory_of(config.kind)
         if factory is None:
             raise ConfigurationError(self._unknown(name, config.kind))
         try:
@@ -166,12 +164,21 @@ class BroadcastManager:
         except TypeError as error:
             # It names an option, and never its value, which may be a secret.
             raise ConfigurationError(f"driver {name!r}: {error}; given: {named(config.options)}") from None
-        return factory(**config.options)
+        if name in self._making:
+            circle = " -> ".join([*self._making[self._making.index(name) :], name])
+            raise ConfigurationError(f"driver {name!r} is made of itself: {circle}")
+        self._making.append(name)
+        try:
+            return factory(**config.options)
+        finally:
+            self._making.pop()
+
+    def _grouped(self, group: Callable[..., Driver], *, drivers: Iterable[str], **options: Any) -> Driver:
+        """Make a driver out of others; a member that cannot be made is told now, not when it is needed."""
+        return group({name: self.driver(name) for name in drivers}, **options)
 
     def _unknown(self, name: str, kind: str) -> str:
-        if kind in KINDS:
-            return f"driver {name!r}: no driver of kind {kind!r} is installed; add one with extend()"
-        known = {*self._configured, *self._factories, *entry_points(group=ENTRY_POINTS).names} - {name}
+        known = {*self._configured, *self._factories, *known_kinds()} - {name}
         what = (
             f"no driver named {name!r}" if kind == name else f"driver {name!r} has the unknown kind {kind!r}"
         )
@@ -182,10 +189,3 @@ def _needs_server(**_options: Any) -> Driver:
     raise ConfigurationError(
         "driver 'local' needs a server in this process; pass it as BroadcastManager(server=...)"
     )
-
-
-def _third_party(kind: str) -> DriverFactory | None:
-    for entry in entry_points(group=ENTRY_POINTS, name=kind):
-        factory: DriverFactory = entry.load()
-        return factory
-    return None

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["broadcasting"]
 
+# Whoever subclasses a contract shall see what its assertions compared.
+pytest.register_assert_rewrite("broadcaster.testing.contracts")
+
 
 @pytest.fixture
 def broadcasting() -> Iterator[Outbox]:

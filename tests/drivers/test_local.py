@@ -9,6 +9,10 @@ import pytest
 
 from broadcaster import DeliveryError, Message
 from broadcaster.drivers.local import LocalDriver, LocalServer
+from broadcaster.server import App, ServerThread
+from broadcaster.testing.contracts.drivers import DriverContract
+from tests.server.audience import Audience
+from tests.server.clients import APP
 
 PING = Message("ping", ("lobby",), "{}")
 
@@ -182,8 +186,6 @@ def test_a_timeout_from_the_environment_is_text(server: Server) -> None:
 
 
 def test_the_servers_of_this_package_satisfy_it() -> None:
-    from broadcaster.server import App, ServerThread
-
     server: LocalServer = ServerThread([App("1", "key", "secret")])
 
     with pytest.raises(DeliveryError, match="is not running") as caught:
@@ -202,3 +204,23 @@ def test_an_encrypted_channel_is_refused_rather_than_sent_in_the_clear(server: S
 
     assert not blocking.value.retryable
     assert server.pushed == []
+
+
+class Embedded:
+    """A real server in a thread, with an audience."""
+
+    def __init__(self, server: ServerThread, audience: Audience) -> None:
+        self._server = server
+        self.socket_id = audience.socket_id
+        self.listen = audience.listen
+        self.received = audience.received
+
+    def driver(self, *, timeout: float | None = None, retries: int | None = None) -> LocalDriver:
+        return LocalDriver(self._server)
+
+
+class TestLocalDriver(DriverContract):
+    @pytest.fixture
+    def peer(self) -> Iterator[Embedded]:
+        with ServerThread([APP]) as server, Audience(server.port) as audience:
+            yield Embedded(server, audience)

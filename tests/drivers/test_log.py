@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import ast
+import json
 import logging
+import re
+from collections.abc import Iterator
 
 import pytest
 
 from broadcaster import Message
 from broadcaster.drivers.log import LogDriver
+from broadcaster.testing.contracts.drivers import DriverContract, Received
 
 PING = Message("ping", ("lobby", "private-a"), '{"a":"☃"}')
 
@@ -68,3 +73,45 @@ def test_a_program_that_never_configured_logging_sees_the_line_on_stderr(
     LogDriver().deliver(PING)
 
     assert capsys.readouterr() == ("", 'broadcast \'ping\' on lobby, private-a: {"a":"☃"}\n')
+
+
+LINE = re.compile(
+    r"broadcast (?P<name>'.*'|\".*\") on (?P<channels>\S+(?:, \S+)*?)(?: except to (?P<socket>\S+))?: "
+)
+
+
+class Log(logging.Handler):
+    """Reads the lines that the driver writes."""
+
+    socket_id = "12.34"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._received: list[Received] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        match = LINE.match(line)
+        assert match is not None, line
+        for channel in match["channels"].split(", "):
+            name, data = ast.literal_eval(match["name"]), json.loads(line[match.end() :])
+            self._received.append(Received(name, channel, data, match["socket"]))
+
+    def driver(self, *, timeout: float | None = None, retries: int | None = None) -> LogDriver:
+        return LogDriver()
+
+    def listen(self, *channels: str) -> None:
+        """Nothing to do: every line is read."""
+
+    def received(self, count: int) -> list[Received]:
+        return list(self._received)
+
+
+class TestLogDriver(DriverContract):
+    @pytest.fixture
+    def peer(self) -> Iterator[Log]:
+        log = Log()
+        logger = logging.getLogger("broadcaster.log")
+        logger.addHandler(log)
+        yield log
+        logger.removeHandler(log)

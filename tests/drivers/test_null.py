@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pytest
+
 from broadcaster import Message
 from broadcaster.drivers.null import NullDriver
+from broadcaster.testing.contracts.drivers import DriverContract, Peer, Received
 
 MESSAGE = Message("ping", ("lobby",), "{}")
 
@@ -25,3 +30,30 @@ async def test_it_holds_nothing_that_closing_would_end() -> None:
     driver.deliver(MESSAGE)
 
     assert driver.name == "null"
+
+
+class Nowhere:
+    """What the null driver delivers to."""
+
+    socket_id = "12.34"
+
+    def driver(self, *, timeout: float | None = None, retries: int | None = None) -> NullDriver:
+        return NullDriver()
+
+    def listen(self, *channels: str) -> None:
+        """Nothing to do: nothing comes."""
+
+    def received(self, count: int) -> list[Received]:
+        return []
+
+
+class TestNullDriver(DriverContract):
+    @pytest.fixture
+    def peer(self) -> Nowhere:
+        return Nowhere()
+
+    def check(self, peer: Peer, messages: Sequence[Message]) -> None:
+        """Whatever is delivered, nothing arrives, and nothing goes wrong."""
+        assert peer.received(0) == []
+
+    check_all = check

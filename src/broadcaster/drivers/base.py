@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from broadcaster.drivers.requests import HttpRequest, attempts
+from broadcaster.drivers.requests import Attempts, HttpRequest, HttpResponse, attempts
 from broadcaster.messages import Message
 
 if TYPE_CHECKING:
@@ -75,6 +75,9 @@ class HttpDriver(Driver):
     *connect_timeout* and *read_timeout* are in seconds; *retries* counts the attempts after the first.
     """
 
+    remedies: ClassVar[Mapping[int, str]] = {}
+    """What would help against a refusal, by its status; it ends the text of the error."""
+
     def __init__(self, *, connect_timeout: float = 3.0, read_timeout: float = 10.0, retries: int = 2) -> None:
         self._timeouts = (float(connect_timeout), float(read_timeout))
         self._retries = int(retries)
@@ -84,15 +87,47 @@ class HttpDriver(Driver):
     def requests(self, message: Message) -> list[HttpRequest]:
         """Return the requests that hand *message* over, to be sent in this order."""
 
+    def requests_for_many(self, messages: Sequence[Message]) -> Iterable[HttpRequest]:
+        """Return the requests that hand *messages* over, for a peer that takes several in one request.
+
+        Those that are made one by one are each sent before the next is made.
+        """
+        return [request for message in messages for request in self.requests(message)]
+
+    def check(self, response: HttpResponse) -> None:
+        """Raise `DeliveryError` for a 2xx answer that did not come from the peer; any counts as its own."""
+
     def deliver(self, message: Message) -> None:
         """Send the requests one after another."""
         for request in self.requests(message):
-            self._client.run(attempts(request, driver=self.name, retries=self._retries))
+            self.ask(request)
 
     async def adeliver(self, message: Message) -> None:
         """Send the requests one after another."""
         for request in self.requests(message):
-            await self._client.arun(attempts(request, driver=self.name, retries=self._retries))
+            await self.aask(request)
+
+    def deliver_many(self, messages: Sequence[Message]) -> None:
+        """Send the requests for all *messages* one after another; stop at the first failure."""
+        for request in self.requests_for_many(messages):
+            self.ask(request)
+
+    async def adeliver_many(self, messages: Sequence[Message]) -> None:
+        """Send the requests for all *messages* one after another; stop at the first failure."""
+        for request in self.requests_for_many(messages):
+            await self.aask(request)
+
+    def ask(self, request: HttpRequest) -> HttpResponse:
+        """Send one request, again where that is safe; return the answer or raise `DeliveryError`."""
+        response = self._client.run(self._attempts(request))
+        self.check(response)
+        return response
+
+    async def aask(self, request: HttpRequest) -> HttpResponse:
+        """Send one request, again where that is safe; return the answer or raise `DeliveryError`."""
+        response = await self._client.arun(self._attempts(request))
+        self.check(response)
+        return response
 
     def close(self) -> None:
         """Close the pooled connections of the blocking side."""
@@ -103,6 +138,9 @@ class HttpDriver(Driver):
         """Close the pooled connections of the blocking side and of the running event loop."""
         if client := self._clients.get(os.getpid()):
             await client.aclose()
+
+    def _attempts(self, request: HttpRequest) -> Attempts:
+        return attempts(request, driver=self.name, retries=self._retries, remedies=self.remedies)
 
     @property
     def _client(self) -> HttpClient:

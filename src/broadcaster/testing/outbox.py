@@ -1,4 +1,4 @@
-"""For tests of applications: what was sent, instead of sending it."""
+"""What was sent, instead of sending it: for tests of applications."""
 
 from __future__ import annotations
 
