@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Loopback", "Request"]
+__all__ = ["Answer", "Loopback", "Request"]
 
 SECONDS = 10.0
 
@@ -27,10 +28,12 @@ class Request:
 
 
 @dataclass(frozen=True)
-class _Answer:
-    status: int
-    body: bytes
-    headers: Mapping[str, str]
+class Answer:
+    """What is said to one request."""
+
+    status: int = 200
+    body: bytes = b"{}"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Loopback:
@@ -40,7 +43,7 @@ class Loopback:
         self.requests: list[Request] = []
         self.connections = 0
         self.arrived = threading.Event()
-        self._answers: list[_Answer | None] = []
+        self._answers: list[Answer | None] = []
         self._silent = False
         self._dripping = False
         self._speak = threading.Event()
@@ -48,6 +51,11 @@ class Loopback:
         self._server: _Server
         self._thread: threading.Thread
         self._port = port
+
+    @property
+    def port(self) -> int:
+        """Where the server listens."""
+        return self._server.server_port
 
     @property
     def url(self) -> str:
@@ -61,7 +69,7 @@ class Loopback:
 
     def answer(self, status: int, body: bytes = b"{}", **headers: str) -> None:
         """Give this answer to the next request that has none yet; `Retry_After="0"` is a header."""
-        self._answers.append(_Answer(status, body, {k.replace("_", "-"): v for k, v in headers.items()}))
+        self._answers.append(Answer(status, body, {k.replace("_", "-"): v for k, v in headers.items()}))
 
     def hang_up(self) -> None:
         """Read the next request that has no answer yet, and close its connection instead of answering."""
@@ -79,6 +87,10 @@ class Loopback:
         """End the silence, and the answers that drip."""
         self._speak.set()
 
+    def encrypt(self, context: ssl.SSLContext) -> None:
+        """Speak TLS on connections from now on."""
+        self._server.context = context
+
     def wait_for_requests(self, count: int) -> None:
         """Return when that many requests have arrived."""
         deadline = time.monotonic() + SECONDS
@@ -86,16 +98,20 @@ class Loopback:
             assert time.monotonic() < deadline, f"{len(self.requests)} of {count} requests arrived"
             self.arrived.wait(0.01)
 
-    def take(self, request: Request) -> _Answer | None:
+    def take(self, request: Request) -> Answer | None:
         """Note a request and find its answer; None is to hang up."""
         with self._lock:
             self.requests.append(request)
-            answer = self._answers.pop(0) if self._answers else _Answer(200, b"{}", {})
+            answer = self._answers.pop(0) if self._answers else self.respond(request)
         self.arrived.set()
         if self._silent:
             self._speak.wait(SECONDS)
             return None
         return answer
+
+    def respond(self, request: Request) -> Answer:
+        """Answer a request that no answer was laid out for; one at a time."""
+        return Answer()
 
     def drips(self) -> Iterator[bytes]:
         """Yield what comes before the end of an answer."""
@@ -125,10 +141,19 @@ class Loopback:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
+    context: ssl.SSLContext | None = None
 
     def __init__(self, loopback: Loopback, port: int) -> None:
         self.loopback = loopback
         super().__init__(("127.0.0.1", port), _Handler)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Shake hands in the thread of the connection."""
+        if self.context is None:
+            super().finish_request(request, client_address)
+            return
+        with self.context.wrap_socket(request, server_side=True) as secure:
+            super().finish_request(secure, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing about clients that go away, which is what some tests are about."""

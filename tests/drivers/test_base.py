@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -130,6 +130,39 @@ async def test_a_refused_request_stops_the_ones_after_it(loopback: Loopback) -> 
     assert (caught.value.driver, caught.value.status) == ("webhook", 400)
     assert [request.target for request in loopback.requests] == ["/first"]
     driver.close()
+
+
+async def test_a_driver_knows_what_would_help_against_a_refusal(loopback: Loopback) -> None:
+    class Helpful(Webhook):
+        remedies = {401: "look at the key"}  # noqa: RUF012 - as the base class declares it
+
+    driver = Helpful(loopback.url)
+    loopback.answer(401, b"no")
+    loopback.answer(401, b"never")
+
+    with pytest.raises(DeliveryError, match="the server answered 401: no; look at the key"):
+        driver.deliver(TWICE)
+    with pytest.raises(DeliveryError, match="the server answered 401: never; look at the key"):
+        await driver.adeliver(TWICE)
+    await driver.aclose()
+
+
+async def test_a_batch_may_be_made_while_it_is_sent(loopback: Loopback) -> None:
+    sent_before: list[int] = []
+
+    class Late(Webhook):
+        def requests_for_many(self, messages: Sequence[Message]) -> Iterator[HttpRequest]:
+            for message in messages:
+                sent_before.append(len(loopback.requests))
+                yield from self.requests(message)
+
+    driver = Late(loopback.url)
+
+    driver.deliver_many([TWICE, TWICE])
+    await driver.adeliver_many([TWICE, TWICE])
+    await driver.aclose()
+
+    assert sent_before == [0, 2, 4, 6]
 
 
 def test_a_driver_that_never_sent_has_nothing_to_close() -> None:

@@ -3,20 +3,27 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import gc
+import os
 import random
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 
+import aiohttp
 import pytest
+import trustme
 
 from broadcaster import DeliveryError
-from broadcaster.drivers._http import HttpClient
+from broadcaster.drivers._http import HttpClient, _plain
 from broadcaster.drivers.requests import Attempts, HttpRequest, HttpResponse, Pause, attempts
 from tests.drivers.loopback import Loopback
+from tests.drivers.proxy import Proxy
 
 Send = Callable[..., HttpResponse]
 SECONDS = 10
@@ -165,6 +172,27 @@ def test_nobody_listens(closed_port: int, send: Send) -> None:
     assert (caught.value.retryable, caught.value.status) == (True, None)
 
 
+def test_an_error_does_not_show_the_query() -> None:
+    request = HttpRequest("POST", "https://example.org/events?auth_signature=abc", b"{}")
+    # What aiohttp says of a connection that breaks while it writes.
+    error = aiohttp.ClientOSError(None, f"Can not write request body for {request.url}")
+
+    said = _plain(error, request)
+
+    assert said.endswith("Can not write request body for https://example.org/events")
+    assert _plain(TimeoutError(), request) == "TimeoutError"
+
+
+@pytest.mark.parametrize(
+    ("beyond", "target"),
+    [("", "/"), ("/", "/"), ("?a=1/2", "/?a=1/2"), ("/b?a=1/2?", "/b?a=1/2?"), ("/..", "/..")],
+)
+def test_what_follows_the_host_is_asked_for(loopback: Loopback, send: Send, beyond: str, target: str) -> None:
+    send(loopback.url + beyond)
+
+    assert [request.target for request in loopback.requests] == [target]
+
+
 @pytest.mark.parametrize("blocking", [True, False])
 def test_a_server_that_starts_late_is_found_by_the_next_attempt(closed_port: int, blocking: bool) -> None:
     loopback = Loopback(closed_port)
@@ -253,6 +281,31 @@ def test_a_cookie_does_not_come_back(loopback: Loopback, send: Send) -> None:
     assert all("Cookie" not in request.headers for request in loopback.requests)
 
 
+def test_a_connection_that_was_closed_meanwhile_costs_no_request(loopback: Loopback, send: Send) -> None:
+    with Proxy(loopback.port) as proxy:
+        url = f"http://127.0.0.1:{proxy.port}"
+        send(url)
+
+        proxy.break_connections()
+        send(url)
+
+        assert (len(loopback.requests), proxy.connections) == (2, 2)
+
+
+def test_many_servers_do_not_hold_connections_for_ever() -> None:
+    shared = client()
+    with ExitStack() as running:
+        servers = [running.enter_context(Loopback()) for _ in range(20)]
+
+        for server in [*servers, servers[0]]:
+            shared.run(flow(server.url))
+        shared.run(flow(servers[0].url))
+        connections = [server.connections for server in servers]
+        shared.close()
+
+    assert connections == [2, *[1] * 19]
+
+
 def test_threads_share_connections(loopback: Loopback) -> None:
     shared = client()
 
@@ -317,8 +370,8 @@ def test_one_loop_after_another_leaves_no_connection_behind(loopback: Loopback) 
         gc.collect()
 
     assert len(loopback.requests) == 5
-    assert len(shared._sessions) == 1
-    assert all(held.client.closed for held in shared._sessions.values())
+    assert len(shared._sessions._held) == 1
+    assert all(held.value.closed for held in shared._sessions._held.values())
 
 
 def test_a_loop_that_ended_without_a_farewell_is_forgotten(loopback: Loopback) -> None:
@@ -326,12 +379,12 @@ def test_a_loop_that_ended_without_a_farewell_is_forgotten(loopback: Loopback) -
     runner = asyncio.Runner()
     runner.run(shared.arun(flow(loopback.url)))
     abandoned = runner.get_loop()
-    abandoned.run_until_complete(shared._sessions[abandoned].client.close())
+    abandoned.run_until_complete(shared._sessions._held[abandoned].value.close())
     abandoned.close()
 
     asyncio.run(shared.arun(flow(loopback.url)))
 
-    assert abandoned not in shared._sessions
+    assert abandoned not in shared._sessions._held
 
 
 def test_a_closed_client_opens_again(loopback: Loopback) -> None:
@@ -411,3 +464,47 @@ def test_a_forked_child_opens_connections_of_its_own(loopback: Loopback) -> None
     blocking, looping, child = peers[0], peers[2], peers[4]
     assert len({blocking, looping, child}) == 3
     assert peers == [*[blocking] * 2, *[looping] * 2, *[child] * 2, *[blocking] * 2, *[looping] * 2]
+
+
+TALKING = """
+import asyncio, sys
+from broadcaster import DeliveryError
+from tests.drivers.test_base import TWICE, Webhook
+
+async def main():
+    driver = Webhook(sys.argv[1], retries=0)
+    try:
+        driver.deliver(TWICE)
+        await driver.adeliver(TWICE)
+    except DeliveryError as error:
+        print(error)
+    await driver.aclose()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("trusted", "said"), [(True, ""), (False, "certificate verify failed")])
+def test_a_certificate_is_checked_against_those_that_the_system_trusts(
+    loopback: Loopback, tmp_path: Path, trusted: bool, said: str
+) -> None:
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    loopback.encrypt(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "trusted.pem"))
+    environment = {**os.environ, **({"SSL_CERT_FILE": str(tmp_path / "trusted.pem")} if trusted else {})}
+
+    result = subprocess.run(
+        [sys.executable, "-c", TALKING, loopback.url.replace("http:", "https:")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env=environment,
+    )
+
+    assert result.stderr == ""
+    assert said in result.stdout
+    assert "no answer" not in result.stdout
+    assert bool(result.stdout) is not trusted
+    assert len(loopback.requests) == (4 if trusted else 0)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
-import time
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
-from broadcaster.drivers.requests import Attempts, HttpRequest, HttpResponse, Pause, Unreachable
+from broadcaster.drivers._carrier import Carrier, seconds_to_wait
+from broadcaster.drivers._loops import PerLoop
+from broadcaster.drivers.requests import HttpRequest, HttpResponse, Unreachable
 from broadcaster.errors import MissingExtra
 
 try:
@@ -23,10 +22,20 @@ except ImportError as error:
 __all__ = ["HttpClient"]
 
 _CONNECTIONS = 16
+_ORIGINS = 16
+
+# Errors of either client that come before the first byte of a request leaves.
+_UNSENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.EmptyPoolError,
+    urllib3.exceptions.NewConnectionError,
+)
 
 
-class HttpClient:
-    """Keep-alive connections with timeouts in seconds: one pool for threads, one for each event loop.
+class HttpClient(Carrier):
+    """Keep-alive connections with timeouts in seconds: pools for threads, and one for each event loop.
 
     Belongs to the process that made it.
     """
@@ -34,71 +43,44 @@ class HttpClient:
     def __init__(self, *, connect_timeout: float, read_timeout: float) -> None:
         self._timeouts = (connect_timeout, read_timeout)
         self._lock = threading.Lock()
-        self._pool: urllib3.PoolManager | None = None
-        self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
-
-    def run(self, flow: Attempts) -> HttpResponse:
-        """Carry *flow* out, blocking."""
-        outcome: HttpResponse | Unreachable | None = None
-        while True:
-            try:
-                step = flow.send(outcome)
-            except StopIteration as finished:
-                return finished.value  # type: ignore[no-any-return]
-            if isinstance(step, Pause):
-                time.sleep(step.seconds)
-                outcome = None
-            else:
-                outcome = self._send(step)
-
-    async def arun(self, flow: Attempts) -> HttpResponse:
-        """Carry *flow* out on the running event loop."""
-        outcome: HttpResponse | Unreachable | None = None
-        while True:
-            try:
-                step = flow.send(outcome)
-            except StopIteration as finished:
-                return finished.value  # type: ignore[no-any-return]
-            if isinstance(step, Pause):
-                await asyncio.sleep(step.seconds)
-                outcome = None
-            else:
-                outcome = await self._asend(step)
+        self._pools: dict[str, urllib3.HTTPConnectionPool] = {}  # by origin, latest used last
+        self._sessions = PerLoop(self._opened)
 
     def close(self) -> None:
-        """Close the pool that threads use."""
-        if self._pool is not None:
-            self._pool.clear()
+        """Close the pools that threads use."""
+        with self._lock:
+            while self._pools:
+                self._pools.popitem()[1].close()
 
     async def aclose(self) -> None:
-        """Close the pool that threads use, and the session of the running event loop."""
+        """Close the pools that threads use, and the session of the running event loop."""
         self.close()
-        session = self._sessions.pop(asyncio.get_running_loop(), None)
-        if session is not None:
-            await session.owner.aclose()
+        await self._sessions.aclose()
 
     def _send(self, request: HttpRequest) -> HttpResponse | Unreachable:
+        origin, target = _split(request.url)
         try:
-            response = self._threads_pool().request(
+            response = self._pool(origin).urlopen(
                 request.method,
-                request.url,
+                target,
                 body=request.body or None,
                 headers=dict(request.headers),
+                retries=False,
                 redirect=False,
-                pool_timeout=sum(self._timeouts),
+                pool_timeout=sum(self._timeouts),  # type: ignore[arg-type] # goes to `Queue.get()`
             )
-        except (
-            urllib3.exceptions.NewConnectionError,
-            urllib3.exceptions.ConnectTimeoutError,
-            urllib3.exceptions.EmptyPoolError,
-        ) as error:
-            return Unreachable(f"no connection: {_plain(error)}", received=False)
         except urllib3.exceptions.HTTPError as error:
-            return Unreachable(f"no answer: {_plain(error)}", received=True)
-        return HttpResponse(response.status, response.data, _seconds(response.headers.get("Retry-After")))
+            return _unreachable(error, request, unsent=isinstance(error, _UNSENT) or _is_distrust(error))
+        return HttpResponse(
+            response.status, response.data, seconds_to_wait(response.headers.get("Retry-After"))
+        )
 
     async def _asend(self, request: HttpRequest) -> HttpResponse | Unreachable:
-        session = await self._session()
+        session = await self._sessions.value()
+        # A loop that was busy, or did not run, has yet to hear that the peer closed idle connections. It
+        # looks at them after the first step and acts on it before the second ends.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
         try:
             async with session.request(
                 request.method,
@@ -108,42 +90,32 @@ class HttpClient:
                 allow_redirects=False,
             ) as response:
                 body = await response.read()
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            return Unreachable(f"no connection: {_plain(error)}", received=False)
         except (aiohttp.ClientError, TimeoutError) as error:
-            return Unreachable(f"no answer: {_plain(error)}", received=True)
-        return HttpResponse(response.status, body, _seconds(response.headers.get("Retry-After")))
+            return _unreachable(error, request, unsent=isinstance(error, _UNSENT))
+        return HttpResponse(response.status, body, seconds_to_wait(response.headers.get("Retry-After")))
 
-    def _threads_pool(self) -> urllib3.PoolManager:
+    def _pool(self, origin: str) -> urllib3.HTTPConnectionPool:
+        # What a `PoolManager` does, which works the address out anew for every request.
         with self._lock:
-            if self._pool is None:
-                connect, read = self._timeouts
-                self._pool = urllib3.PoolManager(
-                    num_pools=4,
-                    maxsize=_CONNECTIONS,
-                    block=True,
-                    timeout=urllib3.Timeout(connect=connect, read=read),
-                    retries=False,
-                    ssl_context=ssl.create_default_context(),
-                )
-            return self._pool
+            pool = self._pools.pop(origin, None) or self._opened_pool(origin)
+            self._pools[origin] = pool
+            if len(self._pools) > _ORIGINS:
+                self._pools.pop(next(iter(self._pools))).close()
+            return pool
 
-    async def _session(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        held = self._sessions.get(loop)
-        if held is None or held.client.closed:
-            for closed in [known for known in list(self._sessions) if known.is_closed()]:
-                self._sessions.pop(closed, None)
-            owner = self._opened()
-            self._sessions[loop] = held = _Session(await anext(owner), owner)
-        return held.client
+    def _opened_pool(self, origin: str) -> urllib3.HTTPConnectionPool:
+        connect, read = self._timeouts
+        trust = {"ssl_context": ssl.create_default_context()} if origin.startswith("https:") else {}
+        return urllib3.connection_from_url(
+            origin,
+            maxsize=_CONNECTIONS,
+            block=True,
+            timeout=urllib3.Timeout(connect=connect, read=read),
+            **trust,
+        )
 
     async def _opened(self) -> AsyncGenerator[aiohttp.ClientSession]:
-        """Hold a session open until the generator is closed.
-
-        A generator, because `asyncio.run()` closes those of its loop at the end: whoever sends from one
-        short-lived loop after another leaves no connection behind.
-        """
+        """Open the session of an event loop, and close it after that."""
         connect, read = self._timeouts
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
@@ -156,23 +128,23 @@ class HttpClient:
             yield session
 
 
-@dataclass(frozen=True, slots=True)
-class _Session:
-    client: aiohttp.ClientSession
-    owner: AsyncGenerator[aiohttp.ClientSession]
+def _split(url: str) -> tuple[str, str]:
+    """Return the origin of *url*, and what it asks of it."""
+    scheme, _, beyond = url.partition("://")
+    authority, slash, target = beyond.partition("/")
+    authority, mark, query = authority.partition("?")
+    return f"{scheme}://{authority}", f"/{mark}{query}{slash if mark else ''}{target}"
 
 
-def _plain(error: Exception) -> str:
-    return str(error) or type(error).__name__
+def _is_distrust(error: urllib3.exceptions.HTTPError) -> bool:
+    return isinstance(next(iter(error.args), None), ssl.SSLCertVerificationError)
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    """Return the seconds to wait that a `Retry-After` header asks for, as a number or as a date."""
-    if retry_after is None:
-        return None
-    try:
-        if retry_after.strip().isdigit():
-            return float(retry_after)
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
+def _unreachable(error: Exception, request: HttpRequest, *, unsent: bool) -> Unreachable:
+    what = "no connection" if unsent else "no answer"
+    return Unreachable(f"{what}: {_plain(error, request)}", received=not unsent)
+
+
+def _plain(error: Exception, request: HttpRequest) -> str:
+    # Some errors show the whole address; its query may hold a signature or a token.
+    return str(error).replace(request.url, request.url.partition("?")[0]) or type(error).__name__

@@ -12,7 +12,7 @@ from broadcaster.drivers.requests import Attempts, HttpRequest, HttpResponse, at
 from broadcaster.messages import Message
 
 if TYPE_CHECKING:
-    from broadcaster.drivers._http import HttpClient
+    from broadcaster.drivers._carrier import Carrier
 
 __all__ = ["BlockingDriver", "Driver", "HttpDriver"]
 
@@ -81,7 +81,7 @@ class HttpDriver(Driver):
     def __init__(self, *, connect_timeout: float = 3.0, read_timeout: float = 10.0, retries: int = 2) -> None:
         self._timeouts = (float(connect_timeout), float(read_timeout))
         self._retries = int(retries)
-        self._clients: dict[int, HttpClient] = {}
+        self._clients: dict[int, Carrier] = {}
 
     @abstractmethod
     def requests(self, message: Message) -> list[HttpRequest]:
@@ -142,13 +142,17 @@ class HttpDriver(Driver):
     def _attempts(self, request: HttpRequest) -> Attempts:
         return attempts(request, driver=self.name, retries=self._retries, remedies=self.remedies)
 
+    def _opened(self) -> Carrier:
+        """Make what carries the requests of one process."""
+        from broadcaster.drivers._http import HttpClient
+
+        connect, read = self._timeouts
+        return HttpClient(connect_timeout=connect, read_timeout=read)
+
     @property
-    def _client(self) -> HttpClient:
+    def _client(self) -> Carrier:
         # One for each process: a child shares its parent's sockets, and must neither use nor close them.
         process = os.getpid()
         if process not in self._clients:
-            from broadcaster.drivers._http import HttpClient
-
-            connect, read = self._timeouts
-            self._clients.setdefault(process, HttpClient(connect_timeout=connect, read_timeout=read))
+            self._clients.setdefault(process, self._opened())
         return self._clients[process]

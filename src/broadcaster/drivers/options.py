@@ -40,7 +40,7 @@ class PusherOptions(_Options):
     encryption_master_key: SecretStr | None = Field(
         None, validation_alias=AliasChoices("PUSHER_ENCRYPTION_MASTER_KEY")
     )
-    max_data_size: Count | None = Field(None, validation_alias=AliasChoices("PUSHER_MAX_DATA_SIZE"))
+    max_data_size: int | None = Field(None, gt=0, validation_alias=AliasChoices("PUSHER_MAX_DATA_SIZE"))
     idempotent: bool | None = Field(None, validation_alias=AliasChoices("PUSHER_IDEMPOTENT"))
     connect_timeout: Seconds | None = Field(None, validation_alias=AliasChoices("PUSHER_CONNECT_TIMEOUT"))
     read_timeout: Seconds | None = Field(None, validation_alias=AliasChoices("PUSHER_READ_TIMEOUT"))

@@ -57,21 +57,26 @@ class Pause:
 Attempts: TypeAlias = Generator[HttpRequest | Pause, HttpResponse | Unreachable | None, HttpResponse]
 
 
-def attempts(request: HttpRequest, *, driver: str, retries: int) -> Attempts:
+def attempts(
+    request: HttpRequest, *, driver: str, retries: int, remedies: Mapping[int, str] | None = None
+) -> Attempts:
     """Yield *request*, and again after a pause while that is safe; return the 2xx answer.
 
     Pauses grow exponentially, with full jitter, from half a second; `Retry-After` is honoured up to
-    30 seconds. Raises `DeliveryError` when the peer refuses, or after *retries* repetitions.
+    30 seconds. Raises `DeliveryError` when the peer refuses, or after *retries* repetitions; *remedies*
+    say what would help, by status.
     """
+    remedies = remedies or {}
     for attempt in range(retries + 1):
         outcome = yield request
         match outcome:
             case HttpResponse(status=status) if 200 <= status < 300:
                 return outcome
             case HttpResponse(status=status) if status < 500 and status not in _NOT_TAKEN:
-                raise DeliveryError(_refusal(outcome), driver=driver, status=status)
+                raise DeliveryError(_refusal(outcome, remedies), driver=driver, status=status)
             case HttpResponse(status=status, retry_after=asked):
-                error = DeliveryError(_refusal(outcome), driver=driver, status=status, retryable=True)
+                refusal = _refusal(outcome, remedies)
+                error = DeliveryError(refusal, driver=driver, status=status, retryable=True)
                 again = request.repeatable or status in _NOT_TAKEN
             case Unreachable(reason=reason, received=received):
                 error, asked = DeliveryError(reason, driver=driver, retryable=True), None
@@ -89,7 +94,9 @@ def _backoff(attempt: int) -> float:
     return random.uniform(0, min(_MAX_PAUSE, 0.5 * 2**attempt))  # noqa: S311
 
 
-def _refusal(response: HttpResponse) -> str:
+def _refusal(response: HttpResponse, remedies: Mapping[int, str]) -> str:
     # Whatever the peer says, it stays one short line of a log.
     said = " ".join(response.body[:200].decode(errors="replace").split())
-    return f"the server answered {response.status}" + (f": {said}" if said else "")
+    remedy = remedies.get(response.status)
+    refusal = f"the server answered {response.status}" + (f": {said}" if said else "")
+    return refusal + (f"; {remedy}" if remedy else "")

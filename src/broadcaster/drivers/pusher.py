@@ -1,0 +1,177 @@
+"""The driver for Pusher Channels, and for every server that speaks its HTTP API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+from broadcaster.channels import USER_PREFIX, Kind, kind_of
+from broadcaster.context import is_socket_id
+from broadcaster.drivers._pusher_sdk import PusherApp
+from broadcaster.drivers.pusher_api import PusherApi, words
+from broadcaster.drivers.pusher_limits import (
+    CHANNELS_PER_EVENT,
+    EVENTS_PER_BATCH,
+    check_data,
+    check_names,
+)
+from broadcaster.drivers.requests import HttpRequest
+from broadcaster.encoding import encode
+from broadcaster.errors import DeliveryError
+from broadcaster.messages import Message
+
+__all__ = ["PusherDriver"]
+
+_Item: TypeAlias = tuple[str, dict[str, Any]]
+"""The id of a message, and one event of a batch."""
+
+
+class PusherDriver(PusherApi):
+    """Delivers over the HTTP API of *app_id*, signed with *key* and *secret*.
+
+    Pusher's own server for *cluster*, unless *host* names another one; *path* is where that one has the
+    API, when not at its root. *encryption_master_key* is the Base64 of 32 bytes. *max_data_size* is in
+    bytes. *idempotent* says that the server drops repeats of an id, as the one of this package does: then
+    a request that may have arrived is sent again all the same.
+    """
+
+    def __init__(  # noqa: PLR0913 - the options, by name
+        self,
+        *,
+        app_id: str,
+        key: str,
+        secret: str,
+        cluster: str | None = None,
+        host: str | None = None,
+        port: int | None = None,
+        scheme: str = "https",
+        path: str = "",
+        encryption_master_key: str | None = None,
+        max_data_size: int = 10_240,
+        idempotent: bool = False,
+        connect_timeout: float = 3.0,
+        read_timeout: float = 10.0,
+        retries: int = 2,
+    ) -> None:
+        super().__init__(connect_timeout=connect_timeout, read_timeout=read_timeout, retries=retries)
+        self._app = PusherApp(
+            app_id=app_id,
+            key=key,
+            secret=secret,
+            cluster=cluster,
+            host=host,
+            port=port,
+            scheme=scheme,
+            path=path,
+            master_key=encryption_master_key,
+        )
+        self._max_data_size = max_data_size
+        self._idempotent = idempotent
+
+    def requests(self, message: Message) -> list[HttpRequest]:
+        """Return one request for a hundred channels, and one for each encrypted channel."""
+        return self._triggers(message, ())
+
+    def requests_for_many(self, messages: Sequence[Message]) -> Iterator[HttpRequest]:
+        """Check and encrypt all *messages* now, then sign one request for every ten events when it is due.
+
+        A signature is good for ten minutes, which a long batch may take.
+        """
+        items = [item for message in messages for item in self._items(message)]
+        return (self._batch(items[n : n + EVENTS_PER_BATCH]) for n in range(0, len(items), EVENTS_PER_BATCH))
+
+    def trigger(self, message: Message, *, info: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
+        """Deliver *message* and return what its channels were like: by channel, the attributes in *info*.
+
+        They are `user_count` (presence channels) and `subscription_count`; servers differ in which they
+        know, and say nothing about a channel that has none of them.
+        """
+        return self._attributes([self.ask(request) for request in self._triggers(message, info)])
+
+    async def atrigger(self, message: Message, *, info: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
+        """Like `trigger()`, without blocking the event loop."""
+        return self._attributes([await self.aask(request) for request in self._triggers(message, info)])
+
+    def send_to_user(self, user_id: str, name: str, data: object) -> None:
+        """Deliver an event to every connection that is signed in as that user.
+
+        Raises `UnencodableData` for *data* that has no JSON form.
+        """
+        self.deliver(Message(name, (USER_PREFIX + user_id,), encode(data)))
+
+    async def asend_to_user(self, user_id: str, name: str, data: object) -> None:
+        """Like `send_to_user()`, without blocking the event loop."""
+        await self.adeliver(Message(name, (USER_PREFIX + user_id,), encode(data)))
+
+    def _triggers(self, message: Message, info: Iterable[str]) -> list[HttpRequest]:
+        """Return the requests to `/events`; nothing is encrypted for several channels at once."""
+        check_names(message, driver=self.name)
+        asked = {"info": text} if (text := words(info)) else {}
+        headers = {"X-Idempotency-Key": _id(message)}
+        return [
+            self._app.post(
+                "events",
+                body={
+                    "name": message.name,
+                    "channels": channels,
+                    "data": data,
+                    **_left_out(message),
+                    **asked,
+                },
+                headers=headers,
+                repeatable=self._idempotent,
+            )
+            for channels, data in self._shares(message)
+        ]
+
+    def _shares(self, message: Message) -> Iterator[tuple[list[str], str]]:
+        """Yield the channels that take one request, and the data that goes to them."""
+        channels = list(dict.fromkeys(message.channels))
+        sealed = [channel for channel in channels if kind_of(channel) is Kind.ENCRYPTED]
+        if plain := [channel for channel in channels if channel not in sealed] if sealed else channels:
+            data = self._checked(message.data, f"the data of {message.name!r}")
+            for n in range(0, len(plain), CHANNELS_PER_EVENT):
+                yield plain[n : n + CHANNELS_PER_EVENT], data
+        for channel in sealed:
+            yield [channel], self._sealed(message, channel)
+
+    def _items(self, message: Message) -> Iterator[_Item]:
+        check_names(message, driver=self.name)
+        message_id, left_out = _id(message), _left_out(message)
+        for channels, data in self._shares(message):
+            for channel in channels:
+                yield message_id, {"channel": channel, "name": message.name, "data": data, **left_out}
+
+    def _batch(self, items: Sequence[_Item]) -> HttpRequest:
+        return self._app.post(
+            "batch_events",
+            body={"batch": [event for _, event in items]},
+            headers={"X-Idempotency-Key": ",".join(message_id for message_id, _ in items)},
+            repeatable=self._idempotent,
+        )
+
+    def _sealed(self, message: Message, channel: str) -> str:
+        if not self._app.encrypts:
+            raise DeliveryError(
+                f"no key to encrypt for {channel!r}: set PUSHER_ENCRYPTION_MASTER_KEY",
+                driver=self.name,
+                status=400,
+            )
+        data = self._checked(message.data, f"the data of {message.name!r}")
+        return self._checked(self._app.sealed(channel, data), f"the encrypted data of {message.name!r}")
+
+    def _checked(self, data: str, what: str) -> str:
+        check_data(data, what=what, limit=self._max_data_size, driver=self.name)
+        return data
+
+
+def _id(message: Message) -> str:
+    # It goes into a header, with commas between; an id of this package stays as it is.
+    return quote(message.id, safe="")
+
+
+def _left_out(message: Message) -> dict[str, str]:
+    # What came through another server's clients has another shape, and means nobody here.
+    socket_id = message.except_socket
+    return {"socket_id": socket_id} if socket_id is not None and is_socket_id(socket_id) else {}
