@@ -1,0 +1,229 @@
+"""Real Redis on the loopback interface: one server, a cluster, a master that a sentinel watches."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import redis
+import trustme
+
+from tests.drivers.proxy import Proxy
+
+PASSWORD = "correct horse:battery/staple"
+SECONDS = 20.0
+
+
+def eventually(condition: Callable[[], Any]) -> Any:
+    """Return what *condition* returns once that is true; connections that break meanwhile are no failure."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        try:
+            if found := condition():
+                return found
+        except (redis.RedisError, OSError) as error:
+            problem: object = error
+        else:
+            problem = "the condition did not come true"
+        assert time.monotonic() < deadline, problem
+        time.sleep(0.01)
+
+
+class RedisServer:
+    """One `redis-server` that keeps nothing on disk; it stays at its port when it is started again."""
+
+    def __init__(self, folder: Path, *options: str, password: str | None = PASSWORD, port: int = 0) -> None:
+        self.port = port or free_port()
+        self._folder = folder
+        self._options = [*options, *(("--requirepass", password) if password else ())]
+        self._password = password
+        self._process: subprocess.Popen[bytes] | None = None
+        self._clients: list[Any] = []
+
+    def client(self, **options: Any) -> Any:
+        """Connect to it, past whatever stands before it; half of the client's methods have no types."""
+        self._clients.append(redis.Redis(port=self.port, password=self._password, **options))
+        return self._clients[-1]
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        program = shutil.which("redis-server")
+        assert program, "redis-server is missing; install it, for instance with: apt-get install redis-server"
+        quiet = ["--save", "", "--appendonly", "no", "--loglevel", "warning", "--bind", "127.0.0.1"]
+        quiet += ["--repl-diskless-sync-delay", "0"]
+        self._process = subprocess.Popen(
+            [program, *self._arguments(), *quiet, "--dir", str(self._folder), *self._options],
+            stdout=subprocess.DEVNULL,
+        )
+        with socket_client(self.port, self._password) as client:
+            eventually(client.ping)
+
+    def stop(self) -> None:
+        """Kill it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(SECONDS)
+            self._process = None
+
+    def _arguments(self) -> list[str]:
+        return ["--port", str(self.port)]
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for client in self._clients:
+            client.close()
+        self.stop()
+
+
+class TlsServer(RedisServer):
+    """One server that speaks TLS as well, as 127.0.0.1; *ca_file* holds who says so."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tls_port, self.ca_file = free_port(), str(folder / "ca.pem")
+        authority, key, chain = trustme.CA(), str(folder / "key.pem"), str(folder / "chain.pem")
+        certificate = authority.issue_cert("127.0.0.1")
+        authority.cert_pem.write_to_path(self.ca_file)
+        certificate.private_key_pem.write_to_path(key)
+        certificate.cert_chain_pems[0].write_to_path(chain)
+        files = ["--tls-cert-file", chain, "--tls-key-file", key, "--tls-ca-cert-file", self.ca_file]
+        super().__init__(folder, "--tls-port", str(self.tls_port), "--tls-auth-clients", "no", *files)
+
+
+class Sentinel(RedisServer):
+    """One `redis-server --sentinel` that decides alone, and soon."""
+
+    def __init__(self, folder: Path, master: RedisServer, *, password: str | None = None) -> None:
+        super().__init__(folder, password=password)
+        self._config = folder / "sentinel.conf"
+        self._config.write_text(
+            f"port {self.port}\n"
+            f"sentinel monitor shop 127.0.0.1 {master.port} 1\n"
+            f'sentinel auth-pass shop "{PASSWORD}"\n'
+            "sentinel down-after-milliseconds shop 300\n"
+            "sentinel failover-timeout shop 2000\n",
+            "utf-8",
+        )
+
+    def _arguments(self) -> list[str]:
+        return [str(self._config), "--sentinel"]
+
+
+@dataclass
+class Watched:
+    """A master and its replica, whom a sentinel watches under the name of shop."""
+
+    master: RedisServer
+    replica: RedisServer
+    sentinel: Sentinel
+
+    def named(self) -> int:
+        """Return the port of the server that the sentinel takes for the master."""
+        return int(self.sentinel.client().sentinel_get_master_addr_by_name("shop")[1])
+
+
+@contextmanager
+def watched(folder: Path) -> Iterator[Watched]:
+    """Run a master, a replica that follows it, and a sentinel that knows both."""
+    with ExitStack() as running:
+        master, sentinel_folder = RedisServer(folder, "--masterauth", PASSWORD), folder / "sentinel"
+        follow = ["--replicaof", "127.0.0.1", str(master.port), "--masterauth", PASSWORD]
+        replica = RedisServer(folder, *follow)
+        sentinel_folder.mkdir()
+        sentinel = Sentinel(sentinel_folder, master)
+        for server in (master, replica, sentinel):
+            running.enter_context(server)
+        eventually(lambda: replica.client().info("replication")["master_link_status"] == "up")
+        asked = sentinel.client()
+        eventually(lambda: [one["flags"] for one in asked.sentinel_slaves("shop")] == ["slave"])
+        yield Watched(master, replica, sentinel)
+
+
+class ClusterNode(RedisServer):
+    """One node of a cluster; clients are told to find it at *told_port*."""
+
+    def __init__(self, folder: Path, *, port: int, told_port: int) -> None:
+        self.bus_port = free_port()
+        options = {"enabled": "yes", "port": self.bus_port, "announce-port": told_port, "node-timeout": 2000}
+        words = [word for name, value in options.items() for word in (f"--cluster-{name}", str(value))]
+        super().__init__(folder, *words, port=port)
+
+
+class Cluster:
+    """Three masters that share the slots, each behind a proxy, whose address is the one it tells."""
+
+    def __init__(self, servers: Sequence[ClusterNode], proxies: Sequence[Proxy]) -> None:
+        self.servers = servers
+        self.proxies = proxies
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where the nodes are, for clients."""
+        return [f"127.0.0.1:{proxy.port}" for proxy in self.proxies]
+
+    def wait(self) -> None:
+        """Return when every node agrees that the cluster is well."""
+        for server in self.servers:
+            eventually(partial(self._is_well, server.client()))
+
+    def give(self, channel: str, *, to: int) -> None:
+        """Let another node own the slot of *channel*."""
+        slot = self.servers[0].client().execute_command("CLUSTER KEYSLOT", channel)
+        name = self.servers[to].client().execute_command("CLUSTER MYID")
+        # First the one that gets it, or it takes the claim of the other for newer than its own.
+        for server in sorted(self.servers, key=lambda server: server is not self.servers[to]):
+            server.client().execute_command("CLUSTER SETSLOT", slot, "NODE", name)
+
+    def _is_well(self, client: Any) -> bool:
+        told = {master[1] for _, _, master, *_ in client.execute_command("CLUSTER SLOTS")}
+        ports = {proxy.port for proxy in self.proxies}
+        return told == ports and client.execute_command("CLUSTER INFO")["cluster_state"] == "ok"
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[Cluster]:
+    """Run a cluster of three nodes."""
+    bounds = [0, 5462, 10923, 16384]
+    with ExitStack() as running:
+        servers, proxies = [], []
+        for number in range(3):
+            port = free_port()
+            proxies.append(running.enter_context(Proxy(port)))
+            (home := folder / f"node-{number}").mkdir()
+            servers.append(running.enter_context(ClusterNode(home, port=port, told_port=proxies[-1].port)))
+        for number, server in enumerate(servers):
+            client = server.client()
+            client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+            client.execute_command("CLUSTER ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
+            for other in servers[:number]:
+                client.execute_command("CLUSTER MEET", "127.0.0.1", other.port, other.bus_port)
+        made = Cluster(servers, proxies)
+        made.wait()
+        yield made
+
+
+@contextmanager
+def socket_client(port: int, password: str | None) -> Iterator[redis.Redis]:
+    """Connect for a moment."""
+    with redis.Redis(port=port, password=password) as client:
+        yield client
+
+
+def free_port() -> int:
+    """Find a port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
