@@ -14,6 +14,10 @@ import sys
 import nox
 
 
+REDIS = {"redis-cli": "redis-tools", "redis-server": "redis-server"}
+"""The programs of Redis, and the Debian packages that hold them."""
+
+
 def pythons() -> list[str]:
     """Return the supported versions that are installed here; nothing is downloaded."""
     found = [version for version in ["3.11", "3.12", "3.13", "3.14"] if _is_installed(version)]
@@ -58,6 +62,7 @@ def need(session: nox.Session, programs: dict[str, str]) -> None:
 @nox.session(python=pythons())
 def tests(session: nox.Session) -> None:
     """Run the test-suite on every Python that is here."""
+    need(session, REDIS)
     install(session, "test")
     session.run("pytest", *session.posargs)
 
@@ -99,6 +104,7 @@ def e2e(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure, and print ratios; the default is the two-minute version."""
+    need(session, REDIS)
     install(session, "bench")
     session.run("python", "-m", "benchmarks", *(session.posargs or ["--quick"]))
 
