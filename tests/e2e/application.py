@@ -12,12 +12,10 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 from urllib.parse import parse_qs
 
-import pusher
-from pusher import errors
-
 from broadcaster.signing import Credentials
 
 from .children import BroadcasterServer
+from .sdks import SDKS, RefusedError, shared_secret
 
 __all__ = ["Application"]
 
@@ -35,11 +33,9 @@ USERS: dict[str, dict[str, Any]] = {
     "7": {"user_id": 7, "user_info": {"name": "Number Seven"}},
     "nameless": {"user_id": "nameless"},
 }
-SDK_METHODS = {"trigger", "trigger_batch", "send_to_user", "channels_info", "channel_info", "users_info"}
-SDK_STATUS: dict[type[Exception], int] = {
-    errors.PusherBadRequest: 400,
-    errors.PusherBadAuth: 401,
-    errors.PusherForbidden: 403,
+SDK_METHODS = {
+    *("trigger", "trigger_batch", "send_to_user", "terminate_user_connections"),
+    *("channels_info", "channel_info", "users_info"),
 }
 
 
@@ -64,22 +60,10 @@ class Application:
         self._thread.join()
         self._http.server_close()
 
-    def call_sdk(self, method: str, *args: Any, secret: str | None = None) -> Any:
-        """Call the Python SDK's *method* as an application would that holds *secret*."""
-        server = self.server
-        sdk = pusher.Pusher(
-            server.app_id,
-            server.key,
-            secret or server.secret,
-            ssl=False,
-            host=server.host,
-            port=server.port,
-        )
-        try:
+    def call_sdk(self, name: str, method: str, *args: Any, secret: str | None = None) -> Any:
+        """Call the *method* of an SDK as an application would that holds *secret*."""
+        with SDKS[name](self.server, secret or self.server.secret) as sdk:
             return getattr(sdk, method)(*args)
-        finally:
-            for client in (sdk._pusher_client, sdk._authentication_client):
-                client.http.session.close()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -118,7 +102,10 @@ class _Handler(BaseHTTPRequestHandler):
         if channel.startswith(("private-forbidden", "presence-forbidden")):
             return HTTPStatus.FORBIDDEN, {"message": "This action is unauthorized."}
         if not channel.startswith("presence-"):
-            return HTTPStatus.OK, {"auth": self._credentials.channel_auth(asked["socket_id"], channel)}
+            answer = {"auth": self._credentials.channel_auth(asked["socket_id"], channel)}
+            if channel.startswith("private-encrypted-"):
+                answer["shared_secret"] = shared_secret(channel)
+            return HTTPStatus.OK, answer
         data = json.dumps(USERS[self.headers["X-Test-User"]])
         return HTTPStatus.OK, {
             "auth": self._credentials.channel_auth(asked["socket_id"], channel, data),
@@ -134,18 +121,18 @@ class _Handler(BaseHTTPRequestHandler):
         asked = json.loads(body)
         except_socket = self.headers["X-Socket-ID"] if asked["to_others"] else None
         args = (asked["channels"], asked["event"], asked["data"], except_socket)
-        return HTTPStatus.OK, self.application.call_sdk("trigger", *args)
+        return HTTPStatus.OK, self.application.call_sdk("driver", "trigger", *args)
 
     def _sdk(self, body: str) -> tuple[HTTPStatus, object]:
         asked = json.loads(body)
         if asked["method"] not in SDK_METHODS:
             return HTTPStatus.NOT_FOUND, {"error": "no such method", "status": 404}
         try:
-            answer = self.application.call_sdk(asked["method"], *asked["args"], secret=asked["secret"])
-        except errors.PusherError as error:
-            # A status without a class of its own begins the text: "413: ...".
-            status = SDK_STATUS.get(type(error)) or int(str(error).partition(":")[0])
-            return HTTPStatus.BAD_GATEWAY, {"error": str(error), "status": status}
+            answer = self.application.call_sdk(
+                asked["sdk"], asked["method"], *asked["args"], secret=asked["secret"]
+            )
+        except RefusedError as error:
+            return HTTPStatus.BAD_GATEWAY, {"error": str(error), "status": error.status}
         return HTTPStatus.OK, answer
 
     def _restart(self, body: str) -> tuple[HTTPStatus, object]:

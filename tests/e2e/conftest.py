@@ -11,6 +11,7 @@ from .application import Application
 from .children import BroadcasterServer
 from .players import Player
 from .players import chromium as chromium_program
+from .sdks import MASTER_KEY
 
 SCENARIO_SECONDS = 40
 SPARE_SECONDS = 20
@@ -37,6 +38,7 @@ class Runtime:
             "app_id": server.app_id,
             "key": server.key,
             "secret": server.secret,
+            "master_key": MASTER_KEY,
         }
         if failure := self._player.play(job, seconds=SCENARIO_SECONDS + SPARE_SECONDS):
             pytest.fail(f"{scenario}: {failure}\n\nthe server, {server.log}", pytrace=False)

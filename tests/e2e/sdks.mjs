@@ -2,11 +2,12 @@
 import Pusher from "pusher";
 
 export function sdk(job) {
-  return job.sdk === "npm" ? npm(job, job.secret) : python(job, job.secret);
+  return job.sdk === "npm" ? npm(job, job.secret) : inPython(job, job.secret);
 }
 
 function npm(job, secret) {
-  const pusher = new Pusher({ appId: job.app_id, key: job.key, secret, host: job.host, port: job.port });
+  const { app_id: appId, key, host, port, master_key: encryptionMasterKeyBase64 } = job;
+  const pusher = new Pusher({ appId, key, secret, host, port, encryptionMasterKeyBase64 });
   const get = async (path, { prefix, info = [] } = {}) => {
     const params = { ...(prefix && { filter_by_prefix: prefix }), ...(info.length && { info: info.join(",") }) };
     return (await pusher.get({ path, params })).json();
@@ -28,13 +29,13 @@ function npm(job, secret) {
   };
 }
 
-/** The Python SDK lives in the test application, which calls the method it is asked to call. */
-function python(job, secret) {
+/** The SDKs for Python live in the test application, which calls the method it is asked to call. */
+function inPython(job, secret) {
   const call = async (method, ...args) => {
     const response = await fetch(`${job.app}/sdk`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ method, args, secret }),
+      body: JSON.stringify({ sdk: job.sdk, method, args, secret }),
     });
     const answer = await response.json();
     if (!response.ok) {
@@ -44,13 +45,14 @@ function python(job, secret) {
   };
 
   return {
-    name: "python",
+    name: job.sdk,
     trigger: (channels, event, data, { socketId = null } = {}) => call("trigger", channels, event, data, socketId),
     triggerBatch: (batch) => call("trigger_batch", batch),
     sendToUser: (...args) => call("send_to_user", ...args),
+    terminateUserConnections: (user) => call("terminate_user_connections", user),
     channelsInfo: (prefix, info = []) => call("channels_info", prefix, info),
     channelInfo: (channel, info = []) => call("channel_info", channel, info),
     usersInfo: (channel) => call("users_info", channel),
-    withSecret: (other) => python(job, other),
+    withSecret: (other) => inPython(job, other),
   };
 }

@@ -136,6 +136,7 @@ class Stage {
 
   /** Wait until whatever was sent before now on *channel* has reached it: nothing overtakes an event. */
   async fence(channel) {
+    await this.subscribed(channel);
     const event = `fence-${++this.fences}`;
     const passed = this.inbox(`${event} on ${channel.name}`);
     channel.listen(`.${event}`, passed.take);
