@@ -6,13 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import connections, dispatch, fanout, million, slow
+from benchmarks import connections, dispatch, drivers, fanout, million, slow
 from benchmarks.machine import machine
 from benchmarks.report import Benchmark, Table, save, show
 
 BENCHMARKS = [
     Benchmark("million", "a million events through the null driver", million.run),
     Benchmark("dispatch", "what sending one event takes, part by part", dispatch.run),
+    Benchmark("drivers", "what drivers do in a second, beside the clients they are built on", drivers.run),
     Benchmark("fanout", "one event to 1,000 subscribers and more", fanout.run, linux=True),
     Benchmark("connections", "handshakes, and the memory of an idle connection", connections.run, linux=True),
     Benchmark("slow", "a client that stops reading", slow.run, linux=True),

@@ -82,9 +82,9 @@ class ServerProcess:
         return answer
 
 
-def server_command(name: str) -> list[str]:
+def server_command(name: str, *options: str) -> list[str]:
     """Return the command that runs one of the servers of `serving.py`."""
-    return [sys.executable, "-m", "benchmarks.serving", name]
+    return [sys.executable, "-m", "benchmarks.serving", name, *options]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A server in a process of its own: `python -m benchmarks.serving broadcaster|asgi|websockets`.
+"""A server in a process of its own: `python -m benchmarks.serving broadcaster|asgi|websockets [CERTIFICATE]`.
 
 It prints its port as a line of JSON and takes commands on stdin, until that ends: `push TIMES SIZE` pushes
 frames of SIZE bytes, one each turn of the event loop; `usage` prints what the process uses and serves.
@@ -77,8 +77,8 @@ async def broadcaster() -> AsyncIterator[Served]:
 
 
 @asynccontextmanager
-async def asgi() -> AsyncIterator[Served]:
-    """Serve with our ASGI application, alone on a uvicorn with the same event loop."""
+async def asgi(certificate: str | None = None) -> AsyncIterator[Served]:
+    """Serve with our ASGI application, alone on a uvicorn with the same loop; with a certificate, by TLS."""
     server = AsgiServer([App("1", KEY, "secret")])
 
     def push(data: str) -> None:
@@ -86,7 +86,11 @@ async def asgi() -> AsyncIterator[Served]:
 
     application = cast("Callable[..., Awaitable[None]]", server)
     config = uvicorn.Config(
-        application, log_level="critical", ws_per_message_deflate=False, ws_ping_interval=None
+        application,
+        log_level="critical",
+        ws_per_message_deflate=False,
+        ws_ping_interval=None,
+        ssl_certfile=certificate,
     )
     under = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
@@ -121,19 +125,19 @@ async def websockets() -> AsyncIterator[Served]:
         yield Served(next(iter(server.sockets)).getsockname()[1], push, lambda: len(server.connections))
 
 
-SERVERS: dict[str, Callable[[], AbstractAsyncContextManager[Served]]] = {
+SERVERS: dict[str, Callable[..., AbstractAsyncContextManager[Served]]] = {
     "broadcaster": broadcaster,
     "asgi": asgi,
     "websockets": websockets,
 }
 
 
-async def serve(name: str) -> None:
+async def serve(name: str, *options: str) -> None:
     """Serve until the commands end."""
     commands = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
-    async with SERVERS[name]() as served:
+    async with SERVERS[name](*options) as served:
         say(port=served.port)
         async for line in commands:
             match line.decode().split():
@@ -157,4 +161,4 @@ if __name__ == "__main__":
     # A client that is cut off is told of in the figures.
     logging.disable(logging.WARNING)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(serve(sys.argv[1]))
+        runner.run(serve(*sys.argv[1:]))
