@@ -111,8 +111,8 @@ class PresenceChannel(Channel):
 class EncryptedPrivateChannel(Channel):
     """A guarded channel whose events only its members can read: `private-encrypted-` before the name.
 
-    Encryption is the driver's work, and none of the drivers here does it yet: `local` refuses such a
-    channel rather than send its events in the clear.
+    Encryption is the driver's work: `pusher` does it. The others refuse such a channel, rather than send
+    its events in the clear.
     """
 
     __slots__ = ()

@@ -147,6 +147,26 @@ def test_what_the_peer_says_is_one_short_line(body: bytes, said: str) -> None:
     assert str(caught.value) == f"driver 'test': {said}"
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (HttpResponse(401, b"because"), "the server answered 401: because; check the key"),
+        (HttpResponse(401), "the server answered 401; check the key"),
+        (HttpResponse(503), "the server answered 503; have patience"),
+        (HttpResponse(404, b"because"), "the server answered 404: because"),
+    ],
+)
+def test_a_remedy_ends_what_is_told_of_a_refusal(answer: HttpResponse, said: str) -> None:
+    remedies = {401: "check the key", 503: "have patience"}
+    flow = attempts(ONCE, driver="test", retries=0, remedies=remedies)
+    next(flow)
+
+    with pytest.raises(DeliveryError) as caught:
+        flow.send(answer)
+
+    assert str(caught.value) == f"driver 'test': {said}"
+
+
 def test_a_request_does_not_show_what_it_carries() -> None:
     request = HttpRequest("POST", "https://example.org", b"the-body", {"Authorization": "the-token"})
 
