@@ -13,7 +13,6 @@ import sys
 
 import nox
 
-
 REDIS = {"redis-cli": "redis-tools", "redis-server": "redis-server"}
 """The programs of Redis, and the Debian packages that hold them."""
 

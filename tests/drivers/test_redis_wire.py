@@ -7,7 +7,7 @@ from typing import Any
 
 import hiredis
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broadcaster import Message
@@ -55,6 +55,7 @@ def test_data_that_is_an_object_holds_the_socket_once(data: str, published: str)
 
 
 @pytest.mark.parametrize("with_id", [False, True])
+@settings(max_examples=50)
 @given(
     value=JSON, name=st.text(), socket=st.none() | st.text(), ascii_only=st.booleans(), loose=st.booleans()
 )

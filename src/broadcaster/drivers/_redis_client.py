@@ -94,6 +94,7 @@ class _Links:
         self._sleep: Callable[[float], Any] = time.sleep if is_blocking else asyncio.sleep
         # How long to wait for one of the connections that are all in use.
         self._patience = login.connect_timeout + login.read_timeout
+        self._trust: ssl.SSLContext | None = None
         self._pools: dict[Node, Pool] = {}
         self._next_sweep = 0.0
 
@@ -172,10 +173,17 @@ class _Links:
                 line.connection = kept
                 return
             yield kept.disconnect(nowait=True)
-        line.connection = self._make(**self._login.arguments(line.node))
+        line.connection = self._new(line.node)
         yield line.connection.connect()
         if line.node.role is Role.MASTER:
             yield from self._check_master(line.connection)
+
+    def _new(self, node: Node) -> Connection:
+        connection = self._make(**self._login.arguments(node))
+        if tls := getattr(connection, "ssl_context", None):
+            # To read the system's certificates takes 20 ms, in which an event loop would stand still.
+            tls.context = self._trust = self._trust or tls.get()
+        return connection
 
     def _check_master(self, connection: Connection) -> Waits[None]:
         # A replica takes a PUBLISH without a word, and no subscriber of the master ever hears of it. A
