@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
+from broadcaster import Message
 from broadcaster.drivers.base import Driver
 from broadcaster.testing.contracts.drivers import Received
 from tests.recording import RecordingDriver
 
-__all__ = ["Shelf"]
+__all__ = ["PING", "VERBS", "Shelf"]
+
+PING = Message("ping", ("lobby",), "{}")
+
+VERBS: dict[str, Callable[[Driver], None]] = {
+    "deliver": lambda driver: driver.deliver(PING),
+    "adeliver": lambda driver: asyncio.run(driver.adeliver(PING)),
+    "deliver_many": lambda driver: driver.deliver_many([PING, PING]),
+    "adeliver_many": lambda driver: asyncio.run(driver.adeliver_many([PING, PING])),
+}
+"""Every way to deliver `PING`, or two of it."""
 
 D = TypeVar("D", bound=Driver)
 

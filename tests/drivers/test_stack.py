@@ -9,10 +9,8 @@ from broadcaster import DeliveryError, Message
 from broadcaster.drivers.base import Driver
 from broadcaster.drivers.stack import StackDriver
 from broadcaster.testing.contracts.drivers import DriverContract
-from tests.drivers.shelf import Shelf
+from tests.drivers.shelf import PING, VERBS, Shelf
 from tests.recording import RecordingDriver
-
-PING = Message("ping", ("lobby",), "{}")
 
 
 class TestFirstOfAStack(DriverContract):
@@ -27,14 +25,9 @@ class TestSecondOfAStack(DriverContract):
         return Shelf(StackDriver, member="second")
 
 
-@pytest.fixture(params=["deliver", "adeliver", "deliver_many", "adeliver_many"])
+@pytest.fixture(params=VERBS)
 def deliver(request: pytest.FixtureRequest) -> Callable[[Driver], None]:
-    return {
-        "deliver": lambda driver: driver.deliver(PING),
-        "adeliver": lambda driver: asyncio.run(driver.adeliver(PING)),
-        "deliver_many": lambda driver: driver.deliver_many([PING, PING]),
-        "adeliver_many": lambda driver: asyncio.run(driver.adeliver_many([PING, PING])),
-    }[request.param]
+    return VERBS[request.param]
 
 
 class Refusing(RecordingDriver):
