@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from broadcaster.drivers._processes import PerProcess
 from broadcaster.drivers.requests import Attempts, HttpRequest, HttpResponse, attempts
 from broadcaster.messages import Message
 
@@ -81,7 +81,7 @@ class HttpDriver(Driver):
     def __init__(self, *, connect_timeout: float = 3.0, read_timeout: float = 10.0, retries: int = 2) -> None:
         self._timeouts = (float(connect_timeout), float(read_timeout))
         self._retries = int(retries)
-        self._clients: dict[int, Carrier] = {}
+        self._client = PerProcess(self._opened)
 
     @abstractmethod
     def requests(self, message: Message) -> list[HttpRequest]:
@@ -119,24 +119,24 @@ class HttpDriver(Driver):
 
     def ask(self, request: HttpRequest) -> HttpResponse:
         """Send one request, again where that is safe; return the answer or raise `DeliveryError`."""
-        response = self._client.run(self._attempts(request))
+        response = self._client.value.run(self._attempts(request))
         self.check(response)
         return response
 
     async def aask(self, request: HttpRequest) -> HttpResponse:
         """Send one request, again where that is safe; return the answer or raise `DeliveryError`."""
-        response = await self._client.arun(self._attempts(request))
+        response = await self._client.value.arun(self._attempts(request))
         self.check(response)
         return response
 
     def close(self) -> None:
         """Close the pooled connections of the blocking side."""
-        if client := self._clients.get(os.getpid()):
+        if client := self._client.held:
             client.close()
 
     async def aclose(self) -> None:
         """Close the pooled connections of the blocking side and of the running event loop."""
-        if client := self._clients.get(os.getpid()):
+        if client := self._client.held:
             await client.aclose()
 
     def _attempts(self, request: HttpRequest) -> Attempts:
@@ -148,11 +148,3 @@ class HttpDriver(Driver):
 
         connect, read = self._timeouts
         return HttpClient(connect_timeout=connect, read_timeout=read)
-
-    @property
-    def _client(self) -> Carrier:
-        # One for each process: a child shares its parent's sockets, and must neither use nor close them.
-        process = os.getpid()
-        if process not in self._clients:
-            self._clients.setdefault(process, self._opened())
-        return self._clients[process]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from broadcaster.channels import Kind
+from broadcaster.drivers._processes import PerProcess
 from broadcaster.drivers._redis_client import RedisClient
 from broadcaster.drivers._redis_flow import Flow, Publication, deliveries
 from broadcaster.drivers._redis_options import login_of, servers_of, settled
@@ -76,32 +76,32 @@ class RedisDriver(Driver):
         self._prefix = prefix
         self._message_ids = message_ids
         self._retries = retries
-        self._clients: dict[int, RedisClient] = {}
+        self._client = PerProcess(lambda: RedisClient(self._login))
 
     def deliver(self, message: Message) -> None:
         """Publish *message* on all its channels at once."""
-        self._client.run(self._flow((message,)))
+        self._client.value.run(self._flow((message,)))
 
     async def adeliver(self, message: Message) -> None:
         """Publish *message* on all its channels at once."""
-        await self._client.arun(self._flow((message,)))
+        await self._client.value.arun(self._flow((message,)))
 
     def deliver_many(self, messages: Sequence[Message]) -> None:
         """Publish *messages* in order, up to 1,000 in one round trip; stop after one that fails."""
-        self._client.run(self._flow(messages))
+        self._client.value.run(self._flow(messages))
 
     async def adeliver_many(self, messages: Sequence[Message]) -> None:
         """Publish *messages* in order, up to 1,000 in one round trip; stop after one that fails."""
-        await self._client.arun(self._flow(messages))
+        await self._client.value.arun(self._flow(messages))
 
     def close(self) -> None:
         """Close the connections that threads use."""
-        if client := self._clients.get(os.getpid()):
+        if client := self._client.held:
             client.close()
 
     async def aclose(self) -> None:
         """Close the connections that threads use, and those of the running event loop."""
-        if client := self._clients.get(os.getpid()):
+        if client := self._client.held:
             await client.aclose()
 
     def _flow(self, messages: Sequence[Message]) -> Flow:
@@ -126,11 +126,3 @@ class RedisDriver(Driver):
                 raise DeliveryError(reason, driver=self.name) from error
             for channel in message.channels:
                 yield utf8(self._prefix + channel), text
-
-    @property
-    def _client(self) -> RedisClient:
-        # One for each process: a child shares its parent's sockets, and must neither use nor close them.
-        process = os.getpid()
-        if process not in self._clients:
-            self._clients.setdefault(process, RedisClient(self._login))
-        return self._clients[process]
