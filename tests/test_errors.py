@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from broadcaster import errors
@@ -8,6 +10,7 @@ from broadcaster.errors import (
     ConfigurationError,
     DeliveryError,
     InvalidChannelName,
+    InvalidSocketId,
     MissingExtra,
     ProtocolViolation,
     UnencodableData,
@@ -92,3 +95,25 @@ def test_names_are_listed_quoted_and_sorted() -> None:
 def test_the_nearest_name_is_suggested_and_nothing_far_away() -> None:
     assert suggestion("pushr", ["pusher", "redis"]) == ", did you mean 'pusher'?"
     assert suggestion("kafka", ["pusher", "redis"]) == ""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DeliveryError("gone", driver="stack", retryable=True, status=503, failures={}),
+        DeliveryError(
+            "gone", driver="s", failures={"eu": DeliveryError("gone", driver="pusher", status=401)}
+        ),
+        MissingExtra("redis", extra="redis"),
+        InvalidChannelName("a b", "it has a space"),
+        InvalidSocketId("1"),
+        UnencodableData("Order.price", "no"),
+        ConfigurationError("no driver"),
+    ],
+)
+def test_an_error_survives_the_way_between_processes(error: BroadcastError) -> None:
+    copy = pickle.loads(pickle.dumps(error))
+
+    assert (type(copy), str(copy)) == (type(error), str(error))
+    assert repr(vars(copy)) == repr(vars(error))
+    assert getattr(copy, "name", None) == getattr(error, "name", None)

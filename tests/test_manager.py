@@ -551,3 +551,40 @@ def test_an_event_may_name_a_driver_that_only_variables_describe(monkeypatch: py
     broadcast.send(PING, via="failover")
     with pytest.raises(ConfigurationError, match="missing ABLY_KEY"):
         broadcast.send(PING, via="ably")
+
+
+def test_a_driver_whose_variables_are_missing_may_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROADCAST_DRIVER", "log")
+    monkeypatch.delenv("ABLY_KEY", raising=False)
+    broadcast = BroadcastManager.from_env()
+    driver = RecordingDriver()
+
+    broadcast.extend("ably", lambda: driver)
+    broadcast.send(PING, via="ably")
+
+    assert len(driver.delivered) == 1
+
+
+def test_every_driver_of_a_replaced_kind_is_closed_also_after_one_that_fails_to() -> None:
+    class Stuck(RecordingDriver):
+        def close(self) -> None:
+            super().close()
+            raise OSError("stuck")
+
+    old: list[Stuck] = []
+
+    def make() -> Driver:
+        old.append(Stuck())
+        return old[-1]
+
+    tables = {name: DriverConfig("recording") for name in "ab"}
+    broadcast = BroadcastManager(Settings("a", tables))
+    broadcast.extend("recording", make)
+    broadcast.driver("a")
+    broadcast.driver("b")
+
+    with pytest.raises(OSError, match="stuck"):
+        broadcast.extend("recording", RecordingDriver)
+
+    assert [driver.closed for driver in old] == [1, 1]
+    assert not isinstance(broadcast.driver("b"), Stuck)

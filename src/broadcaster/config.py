@@ -49,7 +49,7 @@ class Settings:
         `BROADCAST_DRIVERS__EU__DRIVER=pusher`, `BROADCAST_DRIVERS__EU__APP_ID=...` and so on configure
         one more, named `eu`. `BROADCAST_CONFIG` names a TOML file with the same content as a dict; a
         variable goes before it. A driver that is named like its kind also reads the variables of that
-        kind, such as `PUSHER_APP_KEY`. An empty variable is an unset one.
+        kind, such as `PUSHER_APP_KEY`, for what its own table leaves out. An empty variable is an unset one.
         Raises `ConfigurationError`, which names everything that is missing or wrong, never a value.
         """
         problems: list[str] = []

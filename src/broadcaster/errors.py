@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import partial
+from typing import Any
 
 __all__ = [
     "BroadcastError",
@@ -23,7 +25,10 @@ _MOST_SHOWN = 200
 
 
 class BroadcastError(Exception):
-    """The root of every exception in this module."""
+    """The root of every exception in this module; all of them can be pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__)
 
 
 class ConfigurationError(BroadcastError, ValueError):
@@ -39,6 +44,9 @@ class MissingExtra(BroadcastError, ImportError):
             name=package,
         )
         self.extra = extra
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(MissingExtra, self.name or "", extra=self.extra), ()
 
 
 class InvalidChannelName(BroadcastError, ValueError):
@@ -112,3 +120,9 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 def _shown(name: str) -> str:
     return name if len(name) <= _MOST_SHOWN else name[:_MOST_SHOWN] + "..."
+
+
+def _restored(kind: type[BroadcastError], args: tuple[Any, ...], fields: dict[str, Any]) -> BroadcastError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error

@@ -112,10 +112,14 @@ class BroadcastManager:
         """
         with self._lock:
             self._factories[kind] = factory
+            if self._config(kind).problem is not None:
+                # Its variables were wrong for the driver that is not used any more.
+                del self._configured[kind]
             # A group may hold a driver of that kind, and is made anew with the new one.
             kinds = {kind, "failover", "stack"}
-            for name in [name for name in self._drivers if self._config(name).kind in kinds]:
-                self._drivers.pop(name).close()
+            with ExitStack() as closing:
+                for name in [name for name in self._drivers if self._config(name).kind in kinds]:
+                    closing.callback(self._drivers.pop(name).close)
 
     def close(self) -> None:
         """Close every driver, also after one that fails to; sending again opens what it needs again."""

@@ -157,6 +157,19 @@ def test_a_message_that_is_at_fault_does_not_count_against_a_driver(
     assert first.asked == 3
 
 
+def test_a_group_that_refused_a_message_is_no_more_at_fault_than_its_drivers(
+    deliver: Deliver, clock: Clock
+) -> None:
+    first = Fickle(status=413, retryable=False)
+    inner = FailoverDriver({"eu": first}, failures=9)
+    failover = FailoverDriver({"inner": inner, "us": RecordingDriver()}, failures=1)
+
+    for _ in range(3):
+        deliver(failover)
+
+    assert first.asked == 3
+
+
 def test_before_a_message_is_lost_the_drivers_passed_over_are_tried(deliver: Deliver, clock: Clock) -> None:
     first, second = Fickle(), Fickle()
     failover = FailoverDriver({"eu": first, "us": second}, failures=1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import email.utils
 import gc
 import os
@@ -508,3 +509,48 @@ def test_a_certificate_is_checked_against_those_that_the_system_trusts(
     assert "no answer" not in result.stdout
     assert bool(result.stdout) is not trusted
     assert len(loopback.requests) == (4 if trusted else 0)
+
+
+async def test_to_wait_for_a_connection_is_not_to_wait_for_an_answer() -> None:
+    release = asyncio.Event()
+    waiting = 0
+
+    async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal waiting
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n{}"):
+                waiting += 1
+                if waiting == 16:
+                    release.set()
+                await release.wait()
+                await asyncio.sleep(0.5)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    shared = client(connect=0.4, read=0.8)
+    async with await asyncio.start_server(slowly, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        # Sixteen at a time, so that the last wait for longer than they may take themselves.
+        answers = await asyncio.gather(*(shared.arun(flow(url, retries=2)) for _ in range(40)))
+        await shared.aclose()
+
+    assert [answer.status for answer in answers] == [200] * 40
+    assert waiting == 40
+
+
+@pytest.mark.parametrize("steps", [1, 8])
+async def test_a_client_that_is_closed_meanwhile_fails_in_the_usual_way(
+    loopback: Loopback, steps: int
+) -> None:
+    shared = client()
+    await shared.arun(flow(loopback.url))
+
+    sending = [asyncio.create_task(shared.arun(flow(loopback.url, retries=0))) for _ in range(60)]
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    await shared.aclose()
+    outcomes = await asyncio.gather(*sending, return_exceptions=True)
+    await shared.aclose()
+
+    assert {type(outcome) for outcome in outcomes} <= {HttpResponse, DeliveryError}
+    assert DeliveryError in {type(outcome) for outcome in outcomes}

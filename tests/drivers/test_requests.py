@@ -137,6 +137,7 @@ def test_pauses_grow_with_jitter_and_not_without_end(retries: int) -> None:
         (b"  \n ", "the server answered 400"),
         (b"<p>\n  no\r\n\tway</p>\n", "the server answered 400: <p> no way</p>"),
         (b"\xff", "the server answered 400: \ufffd"),
+        (b"\x1b[31mred\x07", "the server answered 400: [31mred"),
         (b"x" * 10_000, f"the server answered 400: {'x' * 200}"),
     ],
 )

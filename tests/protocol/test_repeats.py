@@ -44,6 +44,13 @@ def test_no_more_than_so_many_are_remembered_and_the_oldest_go_first() -> None:
     assert repeats.is_new("6", "a")
 
 
+def test_without_a_window_nothing_is_a_repeat() -> None:
+    repeats = Repeats(window=0, most=100)
+
+    assert repeats.is_new("id", "a")
+    assert repeats.is_new("id", "a")
+
+
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("xy"), st.integers(0, 5)), max_size=60))
 def test_within_window_and_bounds_nothing_is_new_twice(steps: list[tuple[str, str, int]]) -> None:
     repeats = Repeats(window=10, most=1_000)

@@ -28,6 +28,7 @@ _ORIGINS = 16
 _UNSENT = (
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,
+    urllib3.exceptions.ClosedPoolError,
     urllib3.exceptions.ConnectTimeoutError,
     urllib3.exceptions.EmptyPoolError,
     urllib3.exceptions.NewConnectionError,
@@ -92,6 +93,12 @@ class HttpClient(Carrier):
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             return _unreachable(error, request, unsent=isinstance(error, _UNSENT))
+        except (RuntimeError, asyncio.CancelledError):
+            # Another task closed the session; aiohttp then cancels whoever waits for a connection.
+            task = asyncio.current_task()
+            if not session.closed or (task is not None and task.cancelling()):
+                raise
+            return Unreachable("no connection: the driver was closed meanwhile", received=False)
         return HttpResponse(response.status, body, seconds_to_wait(response.headers.get("Retry-After")))
 
     def _pool(self, origin: str) -> urllib3.HTTPConnectionPool:
@@ -120,7 +127,11 @@ class HttpClient(Carrier):
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
             timeout=aiohttp.ClientTimeout(
-                total=connect + read, connect=connect + read, sock_connect=connect, sock_read=read
+                # Twice, as for threads: once to wait for a connection, and once for the answer.
+                total=2 * (connect + read),
+                connect=connect + read,
+                sock_connect=connect,
+                sock_read=read,
             ),
             # A cookie from one answer has no business in the next request.
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -129,7 +129,7 @@ def _authority(host: str) -> str:
     elif _HOST.fullmatch(host):
         return host
     raise ConfigurationError(
-        f"{host!r} is no host: PUSHER_HOST takes a name or an IP address, "
+        "PUSHER_HOST or PUSHER_APP_CLUSTER is wrong: a host is a name or an IP address, "
         "the rest goes to PUSHER_SCHEME, PUSHER_PORT and PUSHER_PATH"
     )
 

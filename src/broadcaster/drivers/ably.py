@@ -20,7 +20,9 @@ from broadcaster.messages import Message
 __all__ = ["AblyDriver"]
 
 _KEY = re.compile(r"[^\s.:]+\.[^\s.:]+:[^\s:]+")
-_ENDPOINT = re.compile(r"(nonprod:)?[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII | re.IGNORECASE)
+_ENDPOINT = re.compile(
+    r"nonprod:[a-z0-9-]{1,50}|[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*", re.ASCII | re.IGNORECASE
+)
 
 _Named = TypeVar("_Named", bound=str | Channel)
 
@@ -55,7 +57,7 @@ class AblyDriver(HttpDriver):
             raise ConfigurationError(f"ABLY_CLIENTS is {clients!r}, known: 'ably', 'pusher'")
         if endpoint is not None and not _ENDPOINT.fullmatch(endpoint):
             raise ConfigurationError(
-                f"ABLY_ENDPOINT is {endpoint!r}: expected the name of a cluster or a host, without a scheme"
+                "ABLY_ENDPOINT is neither the name of a cluster nor that of a host, without a scheme"
             )
         self._key = key
         self._adapter = clients == "pusher"
@@ -102,13 +104,13 @@ class AblyDriver(HttpDriver):
         try:
             return Publication(self._names(message.channels), encoded(self._content(message)))
         except InvalidChannelName as error:
-            raise DeliveryError(str(error), driver=self.name) from error
+            raise DeliveryError(str(error), driver=self.name, status=400) from error
         except UnicodeEncodeError as error:
             reason = f"{message.name!r} holds a lone surrogate, which UTF-8 cannot express"
-            raise DeliveryError(reason, driver=self.name) from error
+            raise DeliveryError(reason, driver=self.name, status=400) from error
         except (ValueError, RecursionError) as error:
             reason = f"the data of {message.name!r} is no JSON that can be read"
-            raise DeliveryError(reason, driver=self.name) from error
+            raise DeliveryError(reason, driver=self.name, status=400) from error
 
     def _names(self, channels: Iterable[str]) -> list[str]:
         names: dict[str, None] = {}
@@ -116,7 +118,7 @@ class AblyDriver(HttpDriver):
             names[ably_name(channel, adapter=self._adapter)] = None
             if kind_of(channel) is Kind.ENCRYPTED:
                 reason = f"cannot encrypt, and does not send {channel!r} in the clear"
-                raise DeliveryError(reason, driver=self.name)
+                raise DeliveryError(reason, driver=self.name, status=400)
         return list(names)
 
     def _content(self, message: Message) -> dict[str, str]:

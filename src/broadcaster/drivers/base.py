@@ -80,7 +80,7 @@ class HttpDriver(Driver):
 
     def __init__(self, *, connect_timeout: float = 3.0, read_timeout: float = 10.0, retries: int = 2) -> None:
         self._timeouts = (float(connect_timeout), float(read_timeout))
-        self._retries = int(retries)
+        self._retries = max(0, int(retries))
         self._client = PerProcess(self._opened)
 
     @abstractmethod

@@ -112,5 +112,11 @@ def _note_success(member: _Member) -> None:
 
 
 def _note_failure(member: _Member, error: DeliveryError) -> None:
-    if error.status not in _ABOUT_THE_MESSAGE and member.circuit.failed(time.monotonic()):
+    if not _is_about_the_message(error) and member.circuit.failed(time.monotonic()):
         _logger.warning("driver %r is passed over for a while: %s", member.name, error)
+
+
+def _is_about_the_message(error: DeliveryError) -> bool:
+    if error.failures:
+        return all(map(_is_about_the_message, error.failures.values()))
+    return error.status in _ABOUT_THE_MESSAGE

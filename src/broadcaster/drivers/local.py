@@ -58,7 +58,7 @@ class LocalDriver(Driver):
         for channel in message.channels:
             if kind_of(channel) is Kind.ENCRYPTED:
                 reason = f"cannot encrypt, and does not send {channel!r} in the clear"
-                raise DeliveryError(reason, driver=self.name)
+                raise DeliveryError(reason, driver=self.name, status=400)
         return self._server.publish(message)
 
     def _check(self, future: Future[None] | asyncio.Future[None]) -> None:

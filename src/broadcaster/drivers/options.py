@@ -18,7 +18,7 @@ def _split(value: object) -> object:
 
 Names: TypeAlias = Annotated[list[str], BeforeValidator(_split), Field(min_length=1)]
 Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
-Seconds: TypeAlias = Annotated[float, Field(gt=0)]
+Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 
 

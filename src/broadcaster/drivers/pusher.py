@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -22,6 +23,8 @@ from broadcaster.errors import DeliveryError
 from broadcaster.messages import Message
 
 __all__ = ["PusherDriver"]
+
+_ID_LENGTH = 128
 
 _Item: TypeAlias = tuple[str, dict[str, Any]]
 """The id of a message, and one event of a batch."""
@@ -168,7 +171,8 @@ class PusherDriver(PusherApi):
 
 def _id(message: Message) -> str:
     # It goes into a header, with commas between; an id of this package stays as it is.
-    return quote(message.id, safe="")
+    plain = quote(message.id, safe="")
+    return plain if 0 < len(plain) <= _ID_LENGTH else hashlib.sha256(message.id.encode()).hexdigest()
 
 
 def _left_out(message: Message) -> dict[str, str]:

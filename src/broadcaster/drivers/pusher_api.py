@@ -122,5 +122,5 @@ def _fields(response: HttpResponse) -> dict[str, Any]:
 def _parsed(response: HttpResponse) -> Any:
     try:
         return json.loads(response.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -118,11 +118,11 @@ class RedisDriver(Driver):
             for channel in message.channels:
                 if channel.startswith(Kind.ENCRYPTED.value):
                     reason = f"cannot encrypt, and does not send {channel!r} in the clear"
-                    raise DeliveryError(reason, driver=self.name)
+                    raise DeliveryError(reason, driver=self.name, status=400)
             try:
                 text = payload(message, with_id=self._message_ids)
             except (ValueError, RecursionError) as error:
                 reason = f"the data of {message.name!r} is no JSON that can be read"
-                raise DeliveryError(reason, driver=self.name) from error
+                raise DeliveryError(reason, driver=self.name, status=400) from error
             for channel in message.channels:
                 yield utf8(self._prefix + channel), text

@@ -97,6 +97,7 @@ def _backoff(attempt: int) -> float:
 def _refusal(response: HttpResponse, remedies: Mapping[int, str]) -> str:
     # Whatever the peer says, it stays one short line of a log.
     said = " ".join(response.body[:200].decode(errors="replace").split())
+    said = "".join(character for character in said if character.isprintable())
     remedy = remedies.get(response.status)
     refusal = f"the server answered {response.status}" + (f": {said}" if said else "")
     return refusal + (f"; {remedy}" if remedy else "")

@@ -21,6 +21,8 @@ class Repeats:
 
     def is_new(self, message_id: str, channel: str) -> bool:
         """Whether that message was not on *channel* within the window; from now on it was."""
+        if self._window <= 0:
+            return True
         key = (message_id, channel)
         if key in self._seen:
             return False
