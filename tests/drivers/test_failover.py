@@ -125,7 +125,8 @@ def test_a_driver_that_keeps_failing_is_passed_over_and_comes_back(
     assert PING in first.delivered
     assert len(second.batches) == 6
     assert [record.getMessage() for record in caplog.records] == [
-        "driver 'eu' is passed over for a while: driver 'fickle': gone",
+        "driver 'eu' failed, others are tried: driver 'fickle': gone",
+        "driver 'eu' is passed over for 30 s: driver 'fickle': gone",
         "driver 'eu' delivers again",
     ]
 

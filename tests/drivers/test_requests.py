@@ -158,7 +158,7 @@ def test_what_the_peer_says_is_one_short_line(body: bytes, said: str) -> None:
     ],
 )
 def test_a_remedy_ends_what_is_told_of_a_refusal(answer: HttpResponse, said: str) -> None:
-    remedies = {401: "check the key", 503: "have patience"}
+    remedies: dict[int | None, str] = {401: "check the key", 503: "have patience"}
     flow = attempts(ONCE, driver="test", retries=0, remedies=remedies)
     next(flow)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 
 from broadcaster.drivers._carrier import Carrier, seconds_to_wait
 from broadcaster.drivers._loops import PerLoop
@@ -71,7 +72,7 @@ class HttpClient(Carrier):
                 pool_timeout=sum(self._timeouts),  # type: ignore[arg-type] # goes to `Queue.get()`
             )
         except urllib3.exceptions.HTTPError as error:
-            return _unreachable(error, request, unsent=isinstance(error, _UNSENT) or _is_distrust(error))
+            return _unreachable(error, request, unsent=isinstance(error, _UNSENT) or _is_handshake(error))
         return HttpResponse(
             response.status, response.data, seconds_to_wait(response.headers.get("Retry-After"))
         )
@@ -98,7 +99,8 @@ class HttpClient(Carrier):
             task = asyncio.current_task()
             if not session.closed or (task is not None and task.cancelling()):
                 raise
-            return Unreachable("no connection: the driver was closed meanwhile", received=False)
+            reason = f"no connection to {_split(request.url)[0]}: the driver was closed meanwhile"
+            return Unreachable(reason, received=False)
         return HttpResponse(response.status, body, seconds_to_wait(response.headers.get("Retry-After")))
 
     def _pool(self, origin: str) -> urllib3.HTTPConnectionPool:
@@ -147,15 +149,40 @@ def _split(url: str) -> tuple[str, str]:
     return f"{scheme}://{authority}", f"/{mark}{query}{slash if mark else ''}{target}"
 
 
-def _is_distrust(error: urllib3.exceptions.HTTPError) -> bool:
-    return isinstance(next(iter(error.args), None), ssl.SSLCertVerificationError)
+def _is_handshake(error: urllib3.exceptions.HTTPError) -> bool:
+    match error.args:
+        case [ssl.SSLCertVerificationError(), *_]:
+            return True
+        case [ssl.SSLError(reason="WRONG_VERSION_NUMBER"), *_]:
+            return True
+    return False
 
 
 def _unreachable(error: Exception, request: HttpRequest, *, unsent: bool) -> Unreachable:
-    what = "no connection" if unsent else "no answer"
-    return Unreachable(f"{what}: {_plain(error, request)}", received=not unsent)
+    origin, _ = _split(request.url)
+    what = "no connection to" if unsent else "no answer from"
+    return Unreachable(f"{what} {origin}: {_plain(error, request)}", received=not unsent)
 
 
 def _plain(error: Exception, request: HttpRequest) -> str:
+    """Say why, in the words of the system where it was the system that said so."""
+    for cause in _causes(error):
+        match cause:
+            case ssl.SSLCertVerificationError():
+                return f"certificate verify failed: {cause.verify_message}"
+            case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
+                return "what is there does not speak TLS"
+            case ConnectionError(errno=int(number)):
+                return os.strerror(number)
     # Some errors show the whole address; its query may hold a signature or a token.
     return str(error).replace(request.url, request.url.partition("?")[0]) or type(error).__name__
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield *error* and what it came from, however its library keeps that."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        held = next((arg for arg in error.args if isinstance(arg, BaseException)), None)
+        error = held or getattr(error, "os_error", None) or error.__cause__ or error.__context__

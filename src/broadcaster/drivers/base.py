@@ -75,8 +75,8 @@ class HttpDriver(Driver):
     *connect_timeout* and *read_timeout* are in seconds; *retries* counts the attempts after the first.
     """
 
-    remedies: ClassVar[Mapping[int, str]] = {}
-    """What would help against a refusal, by its status; it ends the text of the error."""
+    remedies: ClassVar[Mapping[int | None, str]] = {}
+    """What would help against a refusal, by its status, or None for no answer; it ends the error's text."""
 
     def __init__(self, *, connect_timeout: float = 3.0, read_timeout: float = 10.0, retries: int = 2) -> None:
         self._timeouts = (float(connect_timeout), float(read_timeout))

@@ -16,7 +16,7 @@ class Circuit:
 
     def __init__(self, *, failures: int, cooldown: float) -> None:
         self._most = failures
-        self._cooldown = cooldown
+        self.cooldown = cooldown
         self._failures = 0
         self._shut_until: float | None = None
         self._lock = threading.Lock()
@@ -33,7 +33,7 @@ class Circuit:
                 return True
             if now < self._shut_until:
                 return False
-            self._shut_until = now + self._cooldown
+            self._shut_until = now + self.cooldown
             return True
 
     def succeeded(self) -> bool:
@@ -52,5 +52,5 @@ class Circuit:
             was_open = self._shut_until is not None
             self._failures += 1
             if self._failures >= self._most:
-                self._shut_until = now + self._cooldown
+                self._shut_until = now + self.cooldown
             return self._shut_until is not None and not was_open

@@ -108,12 +108,16 @@ class FailoverDriver(Driver):
 
 def _note_success(member: _Member) -> None:
     if member.circuit.succeeded():
-        _logger.info("driver %r delivers again", member.name)
+        _logger.warning("driver %r delivers again", member.name)
 
 
 def _note_failure(member: _Member, error: DeliveryError) -> None:
     if not _is_about_the_message(error) and member.circuit.failed(time.monotonic()):
-        _logger.warning("driver %r is passed over for a while: %s", member.name, error)
+        _logger.warning("driver %r is passed over for %g s: %s", member.name, member.circuit.cooldown, error)
+    else:
+        # What may pass is no more than worth knowing; what does not is a setting to mend.
+        level = logging.INFO if error.retryable else logging.WARNING
+        _logger.log(level, "driver %r failed, others are tried: %s", member.name, error)
 
 
 def _is_about_the_message(error: DeliveryError) -> bool:

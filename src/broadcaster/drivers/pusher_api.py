@@ -24,6 +24,7 @@ class PusherApi(HttpDriver):
 
     name = "pusher"
     remedies = {  # noqa: RUF012 - a constant, as the base class declares it
+        None: "is it running? check PUSHER_HOST, PUSHER_PORT and PUSHER_SCHEME",
         401: "check PUSHER_APP_KEY, PUSHER_APP_SECRET, PUSHER_APP_CLUSTER and the clock of this machine",
         403: "the application may be disabled or over its quota: see its dashboard",
         404: "check PUSHER_APP_ID, PUSHER_APP_CLUSTER, PUSHER_HOST, PUSHER_PORT and PUSHER_PATH",

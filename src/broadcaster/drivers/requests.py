@@ -58,13 +58,13 @@ Attempts: TypeAlias = Generator[HttpRequest | Pause, HttpResponse | Unreachable 
 
 
 def attempts(
-    request: HttpRequest, *, driver: str, retries: int, remedies: Mapping[int, str] | None = None
+    request: HttpRequest, *, driver: str, retries: int, remedies: Mapping[int | None, str] | None = None
 ) -> Attempts:
     """Yield *request*, and again after a pause while that is safe; return the 2xx answer.
 
     Pauses grow exponentially, with full jitter, from half a second; `Retry-After` is honoured up to
     30 seconds. Raises `DeliveryError` when the peer refuses, or after *retries* repetitions; *remedies*
-    say what would help, by status.
+    say what would help, by status; None is for no answer at all.
     """
     remedies = remedies or {}
     for attempt in range(retries + 1):
@@ -79,7 +79,8 @@ def attempts(
                 error = DeliveryError(refusal, driver=driver, status=status, retryable=True)
                 again = request.repeatable or status in _NOT_TAKEN
             case Unreachable(reason=reason, received=received):
-                error, asked = DeliveryError(reason, driver=driver, retryable=True), None
+                text, asked = _with_remedy(reason, remedies.get(None)), None
+                error = DeliveryError(text, driver=driver, retryable=True)
                 again = request.repeatable or not received
             case None:
                 raise AssertionError("a request is answered by a response")
@@ -94,10 +95,13 @@ def _backoff(attempt: int) -> float:
     return random.uniform(0, min(_MAX_PAUSE, 0.5 * 2**attempt))  # noqa: S311
 
 
-def _refusal(response: HttpResponse, remedies: Mapping[int, str]) -> str:
+def _refusal(response: HttpResponse, remedies: Mapping[int | None, str]) -> str:
     # Whatever the peer says, it stays one short line of a log.
     said = " ".join(response.body[:200].decode(errors="replace").split())
     said = "".join(character for character in said if character.isprintable())
-    remedy = remedies.get(response.status)
     refusal = f"the server answered {response.status}" + (f": {said}" if said else "")
-    return refusal + (f"; {remedy}" if remedy else "")
+    return _with_remedy(refusal, remedies.get(response.status))
+
+
+def _with_remedy(reason: str, remedy: str | None) -> str:
+    return f"{reason}; {remedy}" if remedy else reason
