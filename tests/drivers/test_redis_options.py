@@ -20,11 +20,8 @@ SENTINELS = {"sentinels": ["s1", "s2:26380"], "sentinel_service": "shop"}
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"url": "redis://x", "host": "y"}, "'url' takes the place of 'host'; give one or the other"),
-        ({"url": "redis://x", "port": 1, "password": SECRET}, "'url' takes the place of 'password', 'port'"),
-        ({"url": "redis://x", "db": 0}, "'url' takes the place of 'db'"),
-        ({"url": "rediss://x", "tls": False}, "'url' takes the place of 'tls'"),
-        ({"url": "redis://x", "nodes": ["y"]}, "'url' takes the place of 'nodes'"),
+        ({"host": "x:6379"}, "'host' is 'x:6379'; the port has an option of its own, 'port'"),
+        ({"url": "redis://x", "nodes": ["y"]}, "'url' takes the place of 'nodes'; give one or the other"),
         ({"url": "redis://x", **SENTINELS}, "'url' takes the place of 'sentinels'"),
         ({"nodes": ["x"], **SENTINELS}, "'nodes' takes the place of 'sentinels'"),
         ({"nodes": ["x"], "host": "y"}, "'nodes' takes the place of 'host'"),
@@ -161,3 +158,32 @@ def first_asked(given: Mapping[str, Any]) -> Node:
 
 def test_an_address_is_shown_as_it_is_written() -> None:
     assert [str(Node("::1", 1)), str(Node("h", 2))] == ["[::1]:1", "h:2"]
+
+
+def test_a_url_goes_before_the_options_that_platforms_set_beside_it() -> None:
+    given = settled(
+        {
+            "url": "rediss://ann:from-url@cache:6380/2",
+            "host": "elsewhere",
+            "port": 1,
+            "username": "bob",
+            "password": SECRET,
+            "db": 0,
+            "tls": False,
+        }
+    )
+
+    assert given == {
+        "host": "cache",
+        "port": 6380,
+        "username": "ann",
+        "password": "from-url",
+        "db": 2,
+        "tls": True,
+    }
+
+
+def test_what_a_url_leaves_out_is_taken_from_the_options() -> None:
+    given = settled({"url": "redis://cache", "port": 6380, "password": SECRET})
+
+    assert given == {"host": "cache", "port": 6380, "password": SECRET, "db": 0, "tls": False}

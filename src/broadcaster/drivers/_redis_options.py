@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ _URL = (
 
 # What takes the place of what: of each line, either the first or any of the others.
 _EITHER_OR = {
-    "url": ("host", "port", "username", "password", "db", "tls", "nodes", "sentinels"),
+    "url": ("nodes", "sentinels"),
     "nodes": ("host", "port", "sentinels"),
     "sentinels": ("host", "port"),
 }
@@ -69,21 +70,12 @@ class Login:
 
 
 def settled(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the *options* that were given, those that a URL holds among them.
+    """Return the *options* that were given; what a URL says goes before them.
 
     Raises `ConfigurationError` for options that contradict each other.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    for name, others in _EITHER_OR.items():
-        if name in given and (doubled := given.keys() & set(others)):
-            raise _error(f"{name!r} takes the place of {named(doubled)}; give one or the other")
-    for name, other in _ONLY_WITH.items():
-        if name in given and other not in given:
-            raise _error(f"{name!r} means nothing without {other!r}; give both or neither")
-    if "nodes" in given and given.get("db"):
-        raise _error("'db' cannot be chosen in a cluster; leave it out")
-    if given.get("sharded") and "nodes" not in given:
-        raise _error("'sharded' is for a cluster; name some of its nodes with 'nodes'")
+    _check_together(given)
     if "url" in given:
         given |= _read_url(given.pop("url"))
     if "ca_file" in given:
@@ -109,6 +101,21 @@ def login_of(given: Mapping[str, Any], *, connect_timeout: float, read_timeout: 
     """Return how connections are opened."""
     fields = ("username", "password", "sentinel_password", "db", "tls", "ca_file")
     return Login(connect_timeout, read_timeout, **{name: given[name] for name in fields if name in given})
+
+
+def _check_together(given: Mapping[str, Any]) -> None:
+    for name, others in _EITHER_OR.items():
+        if name in given and (doubled := given.keys() & set(others)):
+            raise _error(f"{name!r} takes the place of {named(doubled)}; give one or the other")
+    for name, other in _ONLY_WITH.items():
+        if name in given and other not in given:
+            raise _error(f"{name!r} means nothing without {other!r}; give both or neither")
+    if re.fullmatch(r"[^:]+:[0-9]+", given.get("host", "")):
+        raise _error(f"'host' is {given['host']!r}; the port has an option of its own, 'port'")
+    if "nodes" in given and given.get("db"):
+        raise _error("'db' cannot be chosen in a cluster; leave it out")
+    if given.get("sharded") and "nodes" not in given:
+        raise _error("'sharded' is for a cluster; name some of its nodes with 'nodes'")
 
 
 def _read_url(url: str) -> dict[str, Any]:

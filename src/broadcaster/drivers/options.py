@@ -50,7 +50,7 @@ class PusherOptions(_Options):
 class RedisOptions(_Options):
     """Redis: one server, the master that *sentinels* know, or the cluster that *nodes* belong to.
 
-    *url* takes the place of *host*, *port*, *username*, *password*, *db* and *tls*.
+    *url* goes before *host*, *port*, *username*, *password*, *db* and *tls*.
     """
 
     url: SecretStr | None = Field(None, validation_alias=AliasChoices("REDIS_URL"))

@@ -20,10 +20,10 @@ __all__ = ["RedisDriver"]
 class RedisDriver(Driver):
     """Publishes each message on the Redis channels named *prefix* + channel, for whoever reads Laravel's.
 
-    One server is named by *url*, or by *host* (127.0.0.1), *port* (6379), *username*, *password*, *db* and
-    *tls*; the master of *sentinel_service* by its *sentinels*, a cluster by some of its *nodes*, both as
-    `host:port`. *ca_file* holds the authorities that TLS trusts besides the system's. In a cluster
-    *sharded* publishes with SPUBLISH; None is to do so where the servers can.
+    One server is named by *url*, or where that says nothing by *host* (127.0.0.1), *port* (6379),
+    *username*, *password*, *db* and *tls*; the master of *sentinel_service* by its *sentinels*, a cluster
+    by some of its *nodes*, both as `host:port`. *ca_file* holds the authorities that TLS trusts besides the
+    system's. In a cluster *sharded* publishes with SPUBLISH; None is to do so where the servers can.
 
     *message_ids* adds the message's id, by which a server of ours drops what it got before; then a message
     whose fate is unknown may be published again, and otherwise only one that surely was not. There are
