@@ -59,7 +59,8 @@ async def test_who_is_cancelled_may_tidy_up() -> None:
     tidied: list[str] = []
 
     async def for_ever(number: int) -> int:
-        return await later(number) if number else await asyncio.sleep(60, 0)
+        never: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        return await later(number) if number else await never
 
     task = asyncio.create_task(on_loop(guarded(for_ever, tidied)))
     await asyncio.sleep(0)

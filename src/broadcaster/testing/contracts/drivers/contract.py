@@ -27,11 +27,6 @@ def numbered(count: int) -> list[Message]:
 class DriverContract:
     """What every driver does; subclass it in a test module as `TestMyDriver` and define `peer`."""
 
-    @pytest.fixture
-    def peer(self) -> Peer:
-        """Run what the driver delivers to, for one test."""
-        raise NotImplementedError(f"{type(self).__name__} needs a fixture named peer")
-
     @pytest.fixture(params=[BlockingVerb, AsyncVerb], ids=["deliver", "adeliver"])
     def verb(self, request: pytest.FixtureRequest) -> Iterator[Verb]:
         """Call the driver by each of its verbs."""

@@ -23,11 +23,6 @@ __all__ = ["HttpDriverContract", "RemoteDriverContract"]
 class RemoteDriverContract(DriverContract):
     """What a driver does besides, whose peer is on the other side of a network."""
 
-    @pytest.fixture
-    def peer(self) -> RemotePeer:
-        """Run what the driver delivers to, for one test."""
-        raise NotImplementedError(f"{type(self).__name__} needs a fixture named peer")
-
     def test_a_peer_that_is_gone_is_an_error(
         self, peer: RemotePeer, make: Callable[..., Driver], verb: Verb
     ) -> None:
@@ -116,40 +111,37 @@ class RemoteDriverContract(DriverContract):
 
         assert {one.driver, several.driver} == {driver.name}
 
-    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-    def test_a_forked_child_has_connections_of_its_own(
-        self, peer: RemotePeer, driver: Driver, verb: Verb
-    ) -> None:
-        before, inside, after = numbered(3)
-        peer.listen("lobby")
-        verb.deliver(driver, before)
+    if hasattr(os, "fork"):
+        # Part of the contract where processes can fork; elsewhere there is nothing to keep.
 
-        def child() -> None:
-            verb.deliver_elsewhere(driver, inside)
-            driver.close()
+        def test_a_forked_child_has_connections_of_its_own(
+            self, peer: RemotePeer, driver: Driver, verb: Verb
+        ) -> None:
+            before, inside, after = numbered(3)
+            peer.listen("lobby")
+            verb.deliver(driver, before)
 
-        with warnings.catch_warnings():
-            # Python warns of every fork beside threads; the peer may well run in some.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            process = multiprocessing.get_context("fork").Process(target=child)
-            process.start()
-        process.join(PATIENCE)
-        exit_code = process.exitcode
-        process.kill()
-        process.join()
-        verb.deliver(driver, after)
+            def child() -> None:
+                verb.deliver_elsewhere(driver, inside)
+                driver.close()
 
-        assert exit_code == 0
-        self.check(peer, [before, inside, after])
+            with warnings.catch_warnings():
+                # Python warns of every fork beside threads; the peer may well run in some.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                process = multiprocessing.get_context("fork").Process(target=child)
+                process.start()
+            process.join(PATIENCE)
+            exit_code = process.exitcode
+            process.kill()
+            process.join()
+            verb.deliver(driver, after)
+
+            assert exit_code == 0
+            self.check(peer, [before, inside, after])
 
 
 class HttpDriverContract(RemoteDriverContract):
     """What a driver does besides that speaks HTTP."""
-
-    @pytest.fixture
-    def peer(self) -> HttpPeer:
-        """Run what the driver delivers to, for one test."""
-        raise NotImplementedError(f"{type(self).__name__} needs a fixture named peer")
 
     @pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 413, 422])
     def test_a_refusal_is_final(self, status: int, peer: HttpPeer, driver: Driver, verb: Verb) -> None:
