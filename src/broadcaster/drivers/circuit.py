@@ -21,11 +21,6 @@ class Circuit:
         self._shut_until: float | None = None
         self._lock = threading.Lock()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the peer counts as gone."""
-        return self._shut_until is not None
-
     def lets_through(self, now: float) -> bool:
         """Whether to make an attempt now; on an open circuit that is for one caller at a time."""
         with self._lock:
