@@ -5,10 +5,12 @@ import pickle
 import pytest
 
 from broadcaster import errors
+from broadcaster.auth_requests import BadAuthRequest
 from broadcaster.errors import (
     BroadcastError,
     ConfigurationError,
     DeliveryError,
+    Forbidden,
     InvalidChannelName,
     InvalidSocketId,
     MissingExtra,
@@ -107,6 +109,8 @@ def test_the_nearest_name_is_suggested_and_nothing_far_away() -> None:
         MissingExtra("redis", extra="redis"),
         InvalidChannelName("a b", "it has a space"),
         InvalidSocketId("1"),
+        Forbidden("nobody is signed in", channel="private-x"),
+        BadAuthRequest("the body is not JSON", status=413),
         UnencodableData("Order.price", "no"),
         ConfigurationError("no driver"),
     ],

@@ -26,6 +26,7 @@ from broadcaster.config import DriverConfig
 from broadcaster.drivers.base import Driver
 from broadcaster.drivers.log import LogDriver
 from broadcaster.drivers.null import NullDriver
+from broadcaster.signing import Credentials
 from tests.recording import RecordingDriver
 
 PING = AnonymousEvent("ping", on="lobby", data={"a": 1})
@@ -196,6 +197,10 @@ class Server:
 
     def __init__(self) -> None:
         self.published: list[Message] = []
+
+    @property
+    def credentials(self) -> Credentials:
+        return Credentials("app-key", "app-secret")
 
     def publish(self, message: Message) -> Future[None]:
         self.published.append(message)

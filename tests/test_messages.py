@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from broadcaster import Message
+from broadcaster import Member, Message, SignIn
 
 
 def test_every_message_has_an_id_of_its_own() -> None:
@@ -29,3 +29,20 @@ def test_a_message_with_the_same_id_and_content_is_the_same_message() -> None:
 
     assert pickle.loads(pickle.dumps(message)) == message
     assert Message("Ping", ("lobby",), "{}") != message
+
+
+# People.
+
+
+@pytest.mark.parametrize(("given", "text"), [(7, "7"), ("ann", "ann"), (0, "0")])
+def test_the_id_of_a_person_is_text(given: object, text: str) -> None:
+    assert (Member(given).id, SignIn(given).id) == (text, text)
+
+
+@pytest.mark.parametrize("given", [None, "", True, False])
+def test_what_is_nobodys_id_is_told(given: object) -> None:
+    for kind in (Member, SignIn):
+        with pytest.raises(ValueError, match="is nobody's id"):
+            kind(given)
+    with pytest.raises(ValueError, match="is nobody's id"):
+        SignIn(7, watchlist=[given])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         BroadcastError,
         ConfigurationError,
         DeliveryError,
+        Forbidden,
         InvalidChannelName,
         InvalidSocketId,
         MissingExtra,
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
         ShouldRescue,
     )
     from broadcaster.manager import BroadcastManager
-    from broadcaster.messages import Message
+    from broadcaster.messages import Member, Message, SignIn
+    from broadcaster.rules import ChannelRules, Grant
 
 __all__ = [
     "AnonymousEvent",
@@ -41,12 +43,16 @@ __all__ = [
     "BroadcastManager",
     "Broadcastable",
     "Channel",
+    "ChannelRules",
     "ConfigurationError",
     "DeliveryError",
     "EncryptedPrivateChannel",
     "Event",
+    "Forbidden",
+    "Grant",
     "InvalidChannelName",
     "InvalidSocketId",
+    "Member",
     "Message",
     "MissingExtra",
     "PresenceChannel",
@@ -57,6 +63,7 @@ __all__ = [
     "ShouldDispatchAfterCommit",
     "ShouldQueue",
     "ShouldRescue",
+    "SignIn",
     "UnencodableData",
     "__version__",
     "current_socket",
@@ -71,6 +78,7 @@ _MODULES = {
         "BroadcastError",
         "ConfigurationError",
         "DeliveryError",
+        "Forbidden",
         "InvalidChannelName",
         "InvalidSocketId",
         "MissingExtra",
@@ -87,7 +95,8 @@ _MODULES = {
         "ShouldRescue",
     ],
     "manager": ["BroadcastManager"],
-    "messages": ["Message"],
+    "messages": ["Member", "Message", "SignIn"],
+    "rules": ["ChannelRules", "Grant"],
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

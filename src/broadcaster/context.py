@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["current_socket", "is_socket_id", "socket_of_request"]
+__all__ = ["current_socket", "is_socket_id", "is_token", "socket_of_request"]
 
 _socket: ContextVar[str | None] = ContextVar("broadcaster_socket", default=None)
 
@@ -20,6 +20,11 @@ _TOKEN = re.compile(r"[-A-Za-z0-9._~+/=!]{1,512}")
 def is_socket_id(text: str) -> bool:
     """Whether *text* has the protocol's shape of a socket id: digits, one dot, digits."""
     return _SOCKET_ID.fullmatch(text) is not None
+
+
+def is_token(text: str) -> bool:
+    """Whether *text* may be what any protocol's client calls its connection: short, and no punctuation."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def socket_of_request() -> str | None:
@@ -35,7 +40,7 @@ def current_socket(socket_id: str | None) -> Iterator[None]:
     comes from outside, so what can be none of theirs counts as none, here and in the drivers: a bad
     header must never make a request fail.
     """
-    token = _socket.set(socket_id if socket_id and _TOKEN.fullmatch(socket_id) else None)
+    token = _socket.set(socket_id if socket_id and is_token(socket_id) else None)
     try:
         yield
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from inspect import iscoroutinefunction
 from operator import methodcaller
@@ -16,9 +16,17 @@ from broadcaster.context import socket_of_request
 from broadcaster.drivers.base import Driver
 from broadcaster.encoding import encode, fields_of
 from broadcaster.errors import DeliveryError
-from broadcaster.events import Broadcastable, Channels, ShouldRescue, Via, text_of
+from broadcaster.events import (
+    Broadcastable,
+    Channels,
+    ShouldDispatchAfterCommit,
+    ShouldRescue,
+    Via,
+    text_of,
+)
 from broadcaster.messages import Message
 from broadcaster.signals import Signal, failed, sending, sent
+from broadcaster.transactions import Transactions
 
 __all__ = ["Dispatcher", "Drivers", "Plan"]
 
@@ -43,6 +51,7 @@ class Plan:
     message: Message
     drivers: tuple[str, ...]
     rescue: bool
+    after_commit: bool = False
 
 
 class Dispatcher:
@@ -50,6 +59,7 @@ class Dispatcher:
 
     def __init__(self, drivers: Drivers) -> None:
         self._drivers = drivers
+        self.transactions = Transactions()
 
     def plan(self, event: Broadcastable, *, to_others: bool = False, via: Via = None) -> Plan | None:
         """Decide what sending *event* means, without sending anything; None when it goes nowhere.
@@ -70,7 +80,8 @@ class Dispatcher:
         )
         if via is None and hooks.via is not None:
             via = hooks.via(event)
-        return Plan(event, message, _driver_names(via) or (self._drivers.default,), hooks.rescue)
+        names = _driver_names(via) or (self._drivers.default,)
+        return Plan(event, message, names, hooks.rescue, hooks.after_commit)
 
     def plans(
         self, events: Iterable[Broadcastable], *, to_others: bool = False, via: Via = None
@@ -79,6 +90,16 @@ class Dispatcher:
         via = None if via is None else _driver_names(via)
         planned = (self.plan(event, to_others=to_others, via=via) for event in events)
         return [plan for plan in planned if plan is not None]
+
+    def defer(self, plans: Sequence[Plan]) -> Sequence[Plan]:
+        """Hand over what waits for a commit to the open transaction, if there is one; return the rest."""
+        # A commit has no way back, so a failure after it is logged, as that of a rescued event.
+        waiting = [replace(plan, rescue=True) for plan in plans if plan.after_commit]
+        transaction = self.transactions.current() if waiting else None
+        if transaction is None:
+            return plans
+        transaction.after_commit(lambda: self._carry_late(waiting), lambda: self._acarry_late(waiting))
+        return [plan for plan in plans if not plan.after_commit]
 
     def carry(self, plans: Sequence[Plan]) -> None:
         """Deliver what *plans* say, each driver's messages in one batch.
@@ -115,6 +136,18 @@ class Dispatcher:
                 self._announce(sent, name, batch)
         _raise_first(errors)
 
+    def _carry_late(self, plans: Sequence[Plan]) -> None:
+        try:
+            self.carry(plans)
+        except Exception:  # noqa: BLE001 - it would look like a commit that went wrong
+            _log_lost(plans)
+
+    async def _acarry_late(self, plans: Sequence[Plan]) -> None:
+        try:
+            await self.acarry(plans)
+        except Exception:  # noqa: BLE001 - it would look like a commit that went wrong
+            _log_lost(plans)
+
     def _batches(self, plans: Sequence[Plan]) -> dict[str, tuple[Driver, list[Plan]]]:
         """Return every driver with what it carries; an unknown one raises before anything is delivered."""
         batches: dict[str, tuple[Driver, list[Plan]]] = {}
@@ -149,6 +182,7 @@ class _Hooks:
     when: Callable[[Any], bool] | None
     via: Callable[[Any], Via] | None
     rescue: bool
+    after_commit: bool
 
 
 @once_per_class
@@ -165,6 +199,7 @@ def _hooks_of(cls: type) -> _Hooks:
         when=_hook(cls, "broadcast_when"),
         via=_hook(cls, "broadcast_via"),
         rescue=issubclass(cls, ShouldRescue),
+        after_commit=issubclass(cls, ShouldDispatchAfterCommit),
     )
 
 
@@ -232,3 +267,8 @@ def _raise_first(errors: list[DeliveryError]) -> None:
         for other in others:
             first.add_note(f"also: {other}")
         raise first
+
+
+def _log_lost(plans: Sequence[Plan]) -> None:
+    names = ", ".join(repr(plan.message.name) for plan in plans)
+    _logger.exception("the transaction was committed, and not everything broadcast of: %s", names)

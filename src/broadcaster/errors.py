@@ -11,6 +11,7 @@ __all__ = [
     "BroadcastError",
     "ConfigurationError",
     "DeliveryError",
+    "Forbidden",
     "InvalidChannelName",
     "InvalidSocketId",
     "MissingExtra",
@@ -95,6 +96,19 @@ class DeliveryError(BroadcastError):
         self.retryable = retryable
         self.status = status
         self.failures = dict(failures or {})
+
+
+class Forbidden(BroadcastError):
+    """Nobody gave leave; *channel* is the one that was asked for, None for a sign-in.
+
+    The text says why, to the application: it is not for the one who asked.
+    """
+
+    def __init__(self, reason: str, *, channel: str | None) -> None:
+        what = "sign in" if channel is None else f"join {_shown(channel)!r}"
+        super().__init__(f"not allowed to {what}: {reason}")
+        self.reason = reason
+        self.channel = channel
 
 
 class ProtocolViolation(BroadcastError):

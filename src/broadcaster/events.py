@@ -103,7 +103,7 @@ class ShouldBroadcastNow:
 class ShouldDispatchAfterCommit:
     """Marks an event that waits for the open database transaction to commit.
 
-    No database is known here yet, so it leaves at once.
+    A rollback forgets it. With no transaction open that the manager follows, it leaves at once.
     """
 
 

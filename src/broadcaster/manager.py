@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack
@@ -10,23 +11,36 @@ from functools import partial
 from inspect import signature
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+from broadcaster.answers import Answer, answer_channels, answer_user
+from broadcaster.auth_requests import AuthRequest
+from broadcaster.authorization import Authorization
 from broadcaster.config import DriverConfig, Settings
 from broadcaster.dispatcher import Dispatcher
 from broadcaster.drivers.base import Driver
 from broadcaster.drivers.failover import FailoverDriver
 from broadcaster.drivers.kinds import DriverFactory, factory_of, known_kinds
 from broadcaster.drivers.local import LocalDriver, LocalServer
+from broadcaster.drivers.signers import EchoServerSigner, NoSigner, PusherSigner, Signer
 from broadcaster.drivers.stack import StackDriver
+from broadcaster.encryption import master_key
 from broadcaster.errors import ConfigurationError, named, suggestion
 from broadcaster.events import Broadcastable, Via, text_of
+from broadcaster.rules import ChannelRules
+from broadcaster.rules.calls import Steps, ToThread, arun, run
+from broadcaster.signing import Credentials
+from broadcaster.transactions import Finder
 
 __all__ = ["BroadcastManager"]
 
 
+_F = TypeVar("_F", bound=Callable[..., Any])
+_T = TypeVar("_T")
+
+
 class BroadcastManager:
-    """Sends events through named drivers.
+    """Sends events through named drivers, and lets browsers join channels by its `rules`.
 
     *settings* say which drivers there are; without them everything goes to the log. *server* is the
     embedded server that the `local` driver publishes on. Close the manager with `close()`, with
@@ -37,6 +51,8 @@ class BroadcastManager:
         settings = settings or Settings()
         self.default = settings.default
         self.dispatcher = Dispatcher(self)
+        self.rules = ChannelRules()
+        self.to_thread: ToThread = asyncio.to_thread
         self._configured = {**settings.spare, **settings.drivers}
         self._factories: dict[str, DriverFactory] = {
             "failover": partial(self._grouped, FailoverDriver),
@@ -45,6 +61,7 @@ class BroadcastManager:
         }
         self._drivers: dict[str, Driver] = {}
         self._making: list[str] = []  # guarded by the lock
+        self._authorization = Authorization(self.rules, self._signer, sender=self)
         self._lock = threading.RLock()
 
     @classmethod
@@ -69,27 +86,63 @@ class BroadcastManager:
 
         With *to_others* the connection that the request in progress came from is left out; see
         `current_socket()`. *via* names the drivers, instead of the event's own and of the default one.
+        An event that waits for a commit is handed over instead; see `follow()`.
         Raises `UnencodableData`, `InvalidChannelName`, `ConfigurationError` or `DeliveryError`.
         """
         if plan := self.dispatcher.plan(event, to_others=to_others, via=via):
-            self.dispatcher.carry((plan,))
+            self.dispatcher.carry(self.dispatcher.defer((plan,)))
 
     async def asend(self, event: Broadcastable, *, to_others: bool = False, via: Via = None) -> None:
         """Like `send()`, without blocking the event loop."""
         if plan := self.dispatcher.plan(event, to_others=to_others, via=via):
-            await self.dispatcher.acarry((plan,))
+            await self.dispatcher.acarry(self.dispatcher.defer((plan,)))
 
     def send_many(self, events: Iterable[Broadcastable], *, to_others: bool = False, via: Via = None) -> None:
         """Send *events* in order, as one batch for each driver; none is sent if one cannot be encoded."""
         if plans := self.dispatcher.plans(events, to_others=to_others, via=via):
-            self.dispatcher.carry(plans)
+            self.dispatcher.carry(self.dispatcher.defer(plans))
 
     async def asend_many(
         self, events: Iterable[Broadcastable], *, to_others: bool = False, via: Via = None
     ) -> None:
         """Like `send_many()`, without blocking the event loop."""
         if plans := self.dispatcher.plans(events, to_others=to_others, via=via):
-            await self.dispatcher.acarry(plans)
+            await self.dispatcher.acarry(self.dispatcher.defer(plans))
+
+    def follow(self, finder: Finder) -> None:
+        """Let events marked `ShouldDispatchAfterCommit` wait for the transactions that *finder* returns.
+
+        It is asked in the thread, or the task, that sends; the same one a second time changes nothing.
+        """
+        self.dispatcher.transactions.follow(finder)
+
+    def channel(self, pattern: str) -> Callable[[_F], _F]:
+        """Register the function or class beneath as a rule; see `ChannelRules.channel()`."""
+        return self.rules.channel(pattern)
+
+    def authorize(self, user: object, channel: str, *, socket_id: str) -> Any:
+        """Return what lets the connection *socket_id* of *user* join *channel*: the JSON that it is to get.
+
+        *user* is whatever rules take, None being nobody; *channel* is the whole name, prefix included.
+        Raises `Forbidden`, `InvalidChannelName`, `InvalidSocketId`, what a rule raises, and TypeError for a
+        rule that is async.
+        """
+        return self._take(self._authorization.join(user, channel, socket_id))
+
+    async def aauthorize(self, user: object, channel: str, *, socket_id: str) -> Any:
+        """Like `authorize()`; a rule that is not async runs in a thread."""
+        return await self._atake(self._authorization.join(user, channel, socket_id))
+
+    def answer(self, request: AuthRequest, user: object, *, sign_in: bool = False) -> Answer:
+        """Answer what Echo asks at `/broadcasting/auth`, or with *sign_in* at `/broadcasting/user-auth`.
+
+        Raises what a rule raises, and nothing for a bad request: that is in the answer.
+        """
+        return self._take(self._answered(request, user, sign_in))
+
+    async def aanswer(self, request: AuthRequest, user: object, *, sign_in: bool = False) -> Answer:
+        """Like `answer()`; a rule that is not async runs in a thread."""
+        return await self._atake(self._answered(request, user, sign_in))
 
     def driver(self, name: str | Enum | None = None) -> Driver:
         """Return the driver of that name, made on first use; None is the default one.
@@ -148,6 +201,30 @@ class BroadcastManager:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def _answered(self, request: AuthRequest, user: object, sign_in: bool) -> Steps[Answer]:  # noqa: FBT001
+        answer = answer_user if sign_in else answer_channels
+        return answer(self._authorization, request, user)
+
+    def _take(self, steps: Steps[_T]) -> _T:
+        return run(steps)
+
+    async def _atake(self, steps: Steps[_T]) -> _T:
+        return await arun(steps, to_thread=self.to_thread)
+
+    def _signer(self) -> Signer:
+        """Return what signs for the server that browsers connect to.
+
+        A driver that is not such a server's leaves it to the variables of Pusher, where there are some.
+        """
+        signer = self.driver().signer
+        if signer is not None and not isinstance(signer, EchoServerSigner):
+            return signer
+        options = self._config("pusher").options
+        if {"key", "secret"} <= options.keys():
+            key = master_key(options.get("encryption_master_key"))
+            return PusherSigner(Credentials(options["key"], options["secret"]), key)
+        return signer or NoSigner()
 
     def _made(self) -> list[Driver]:
         with self._lock:

@@ -40,7 +40,7 @@ class Credentials:
         _check_socket_id(socket_id)
         check_name(channel)
         parts = [socket_id, channel] if channel_data is None else [socket_id, channel, channel_data]
-        return f"{self.key}:{self._sign(':'.join(parts))}"
+        return f"{self.key}:{self.signature(':'.join(parts))}"
 
     def user_auth(self, socket_id: str, user_data: str) -> str:
         """Return the `auth` string that signs one connection in as the user in the JSON *user_data*.
@@ -48,7 +48,7 @@ class Credentials:
         Raises `InvalidSocketId`.
         """
         _check_socket_id(socket_id)
-        return f"{self.key}:{self._sign(f'{socket_id}::user::{user_data}')}"
+        return f"{self.key}:{self.signature(f'{socket_id}::user::{user_data}')}"
 
     def request_signature(self, method: str, path: str, params: Iterable[tuple[str, str]]) -> str:
         """Return the `auth_signature` of an HTTP API request.
@@ -56,15 +56,16 @@ class Credentials:
         *params* are the decoded query parameters, `auth_signature` itself left out.
         """
         query = "&".join(f"{key}={value}" for key, value in sorted((k.lower(), v) for k, v in params))
-        return self._sign(f"{method.upper()}\n{path}\n{query}")
+        return self.signature(f"{method.upper()}\n{path}\n{query}")
+
+    def signature(self, text: str) -> str:
+        """Return the signature of any *text*: HMAC-SHA256, in lower-case hexadecimal digits."""
+        return hmac.digest(self.secret.encode(), text.encode(errors="replace"), "sha256").hex()
 
     @staticmethod
     def matches(expected: str, given: str) -> bool:
         """Compare two signatures in a time that does not tell where they differ."""
         return hmac.compare_digest(expected.encode(), given.encode(errors="replace"))
-
-    def _sign(self, text: str) -> str:
-        return hmac.digest(self.secret.encode(), text.encode(errors="replace"), "sha256").hex()
 
 
 def _check_socket_id(socket_id: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from broadcaster import DeliveryError, Message
 from broadcaster.drivers.local import LocalDriver, LocalServer
 from broadcaster.server import App, ServerThread
+from broadcaster.signing import Credentials
 from broadcaster.testing.contracts.drivers import DriverContract
 from tests.server.audience import Audience
 from tests.server.clients import APP
@@ -28,6 +29,10 @@ class Server:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
+
+    @property
+    def credentials(self) -> Credentials:
+        return Credentials("app-key", "app-secret")
 
     def publish(self, message: Message) -> Future[None]:
         future: Future[None] = Future()
@@ -111,6 +116,10 @@ class Answering:
 
     def __init__(self, future: Future[None]) -> None:
         self._future = future
+
+    @property
+    def credentials(self) -> Credentials:
+        return Credentials("app-key", "app-secret")
 
     def publish(self, message: Message) -> Future[None]:
         return self._future

@@ -22,7 +22,7 @@ CREDENTIALS = Credentials("278d425bdf160c739803", "7ad3773142a6692b25b8")
 def channel_auth(socket_id: str, channel: str, channel_data: str | None = None) -> str:
     """Sign whatever is given, as an application would that checks nothing."""
     parts = [socket_id, channel] if channel_data is None else [socket_id, channel, channel_data]
-    return f"{CREDENTIALS.key}:{CREDENTIALS._sign(':'.join(parts))}"
+    return f"{CREDENTIALS.key}:{CREDENTIALS.signature(':'.join(parts))}"
 
 
 Frame: TypeAlias = dict[str, Any]

@@ -16,7 +16,7 @@ from broadcaster.errors import ConfigurationError, MissingExtra
 
 try:
     from pusher.client import Client
-    from pusher.crypto import encrypt, parse_master_key
+    from pusher.crypto import encrypt
     from pusher.http import GET, POST, Request, make_query_string
     from pusher.signature import sign
 except ImportError as error:
@@ -47,7 +47,7 @@ class PusherApp:
         port: int | None,
         scheme: str,
         path: str,
-        master_key: str | None,
+        encryption_key: bytes | None,
     ) -> None:
         if not (app_id and key and secret):
             raise ConfigurationError("PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET must not be empty")
@@ -61,12 +61,12 @@ class PusherApp:
         below = quote(path.strip("/"), safe="/%~")
         self._address = f"{scheme}://{_authority(self._client.host)}:{self._client.port}"
         self._address += f"/{below}" if below else ""
-        self._master_key = _master_key(master_key)
+        self._encryption_key = encryption_key
 
     @property
     def encrypts(self) -> bool:
         """Whether there is a key to encrypt with."""
-        return self._master_key is not None
+        return self._encryption_key is not None
 
     def post(
         self,
@@ -98,7 +98,7 @@ class PusherApp:
 
     def sealed(self, channel: str, data: str) -> str:
         """Return what is sent in place of *data* on an encrypted channel."""
-        return json.dumps(encrypt(channel, data, self._master_key), separators=(",", ":"))
+        return json.dumps(encrypt(channel, data, self._encryption_key), separators=(",", ":"))
 
     def _url(self, path: tuple[str, ...], params: Mapping[str, str]) -> str:
         query = "&".join([f"{name}={_value(value)}" for name, value in params.items()])
@@ -132,13 +132,3 @@ def _authority(host: str) -> str:
         "PUSHER_HOST or PUSHER_APP_CLUSTER is wrong: a host is a name or an IP address, "
         "the rest goes to PUSHER_SCHEME, PUSHER_PORT and PUSHER_PATH"
     )
-
-
-def _master_key(encoded: str | None) -> bytes | None:
-    try:
-        key: bytes | None = parse_master_key(None, encoded)
-    except ValueError:
-        raise ConfigurationError(
-            "PUSHER_ENCRYPTION_MASTER_KEY must be 32 bytes in Base64, as 'openssl rand -base64 32' makes them"
-        ) from None
-    return key

@@ -14,8 +14,10 @@ from broadcaster.drivers.ably_batches import Publication, encoded, requests_for
 from broadcaster.drivers.ably_names import ably_name, connection_of, resource_of
 from broadcaster.drivers.base import HttpDriver
 from broadcaster.drivers.requests import Attempts, HttpRequest, HttpResponse
+from broadcaster.drivers.signers import AblySigner
 from broadcaster.errors import ConfigurationError, DeliveryError, InvalidChannelName
 from broadcaster.messages import Message
+from broadcaster.signing import Credentials
 
 __all__ = ["AblyDriver"]
 
@@ -62,6 +64,12 @@ class AblyDriver(HttpDriver):
         self._key = key
         self._adapter = clients == "pusher"
         self._address = (endpoint, port and int(port))
+
+    @property
+    def signer(self) -> AblySigner:
+        """What signs for clients of the Pusher adapter; those of Ably itself have `token_request()`."""
+        name, _, secret = self._key.partition(":")
+        return AblySigner(Credentials(name, secret))
 
     def requests(self, message: Message) -> list[HttpRequest]:
         """Return one request for each hundred channels."""

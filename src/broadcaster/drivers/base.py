@@ -13,6 +13,7 @@ from broadcaster.messages import Message
 
 if TYPE_CHECKING:
     from broadcaster.drivers._carrier import Carrier
+    from broadcaster.drivers.signers import Signer
 
 __all__ = ["BlockingDriver", "Driver", "HttpDriver"]
 
@@ -44,6 +45,11 @@ class Driver(ABC):
         """Like `deliver_many()`, without blocking the event loop."""
         for message in messages:
             await self.adeliver(message)
+
+    @property
+    def signer(self) -> Signer | None:
+        """What signs for the server that browsers connect to; None where this driver has no such server."""
+        return None
 
     def close(self) -> None:  # noqa: B027 - most drivers hold nothing
         """Give back what this driver holds; it opens again when it is used again."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from broadcaster.drivers.base import Driver
 from broadcaster.drivers.circuit import Circuit
+from broadcaster.drivers.signers import Signer
 from broadcaster.errors import DeliveryError
 from broadcaster.messages import Message
 
@@ -43,6 +44,11 @@ class FailoverDriver(Driver):
             _Member(name, driver, Circuit(failures=int(failures), cooldown=float(cooldown)))
             for name, driver in drivers.items()
         ]
+
+    @property
+    def signer(self) -> Signer | None:
+        """That of the first driver that has one."""
+        return next(filter(None, (member.driver.signer for member in self._members)), None)
 
     def deliver(self, message: Message) -> None:
         """Hand *message* to the first driver that takes it."""

@@ -9,14 +9,21 @@ from typing import Protocol
 
 from broadcaster.channels import Kind, kind_of
 from broadcaster.drivers.base import Driver
+from broadcaster.drivers.signers import PusherSigner
 from broadcaster.errors import DeliveryError
 from broadcaster.messages import Message
+from broadcaster.signing import Credentials
 
 __all__ = ["LocalDriver", "LocalServer"]
 
 
 class LocalServer(Protocol):
     """What the driver asks of an embedded server."""
+
+    @property
+    def credentials(self) -> Credentials:
+        """The key and the secret of the application that `publish()` publishes for."""
+        ...
 
     def publish(self, message: Message) -> Future[None]:
         """Push *message* to its subscribers; callable from any thread.
@@ -38,6 +45,11 @@ class LocalDriver(Driver):
     def __init__(self, server: LocalServer, *, timeout: float = 5.0) -> None:
         self._server = server
         self._timeout = float(timeout)
+
+    @property
+    def signer(self) -> PusherSigner:
+        """What signs with the server's own key and secret."""
+        return PusherSigner(self._server.credentials)
 
     def deliver(self, message: Message) -> None:
         """Publish *message* and wait until it is pushed."""

@@ -18,9 +18,12 @@ from broadcaster.drivers.pusher_limits import (
     check_names,
 )
 from broadcaster.drivers.requests import HttpRequest
+from broadcaster.drivers.signers import PusherSigner
 from broadcaster.encoding import encode
+from broadcaster.encryption import master_key
 from broadcaster.errors import DeliveryError
 from broadcaster.messages import Message
+from broadcaster.signing import Credentials
 
 __all__ = ["PusherDriver"]
 
@@ -58,6 +61,8 @@ class PusherDriver(PusherApi):
         retries: int = 2,
     ) -> None:
         super().__init__(connect_timeout=connect_timeout, read_timeout=read_timeout, retries=retries)
+        encryption_key = master_key(encryption_master_key)
+        self._signer = PusherSigner(Credentials(key, secret), encryption_key)
         self._app = PusherApp(
             app_id=app_id,
             key=key,
@@ -67,10 +72,15 @@ class PusherDriver(PusherApi):
             port=port,
             scheme=scheme,
             path=path,
-            master_key=encryption_master_key,
+            encryption_key=encryption_key,
         )
         self._max_data_size = max_data_size
         self._idempotent = idempotent
+
+    @property
+    def signer(self) -> PusherSigner:
+        """What signs with the key and the secret."""
+        return self._signer
 
     def requests(self, message: Message) -> list[HttpRequest]:
         """Return one request for a hundred channels, and one for each encrypted channel."""

@@ -11,6 +11,7 @@ from broadcaster.drivers._redis_flow import Flow, Publication, deliveries
 from broadcaster.drivers._redis_options import login_of, servers_of, settled
 from broadcaster.drivers._redis_wire import payload, utf8
 from broadcaster.drivers.base import Driver
+from broadcaster.drivers.signers import EchoServerSigner
 from broadcaster.errors import DeliveryError
 from broadcaster.messages import Message
 
@@ -77,6 +78,11 @@ class RedisDriver(Driver):
         self._message_ids = message_ids
         self._retries = retries
         self._client = PerProcess(lambda: RedisClient(self._login))
+
+    @property
+    def signer(self) -> EchoServerSigner:
+        """What answers laravel-echo-server, which reads what Laravel publishes."""
+        return EchoServerSigner()
 
     def deliver(self, message: Message) -> None:
         """Publish *message* on all its channels at once."""

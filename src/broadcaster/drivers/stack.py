@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from broadcaster.drivers.base import Driver
+from broadcaster.drivers.signers import Signer
 from broadcaster.errors import DeliveryError
 from broadcaster.messages import Message
 
@@ -24,6 +25,11 @@ class StackDriver(Driver):
 
     def __init__(self, drivers: Mapping[str, Driver]) -> None:
         self._drivers = dict(drivers)
+
+    @property
+    def signer(self) -> Signer | None:
+        """That of the first driver that has one."""
+        return next(filter(None, (driver.signer for driver in self._drivers.values())), None)
 
     def deliver(self, message: Message) -> None:
         """Hand *message* to every driver."""

@@ -17,6 +17,7 @@ from broadcaster.protocol.handshake import Refusal
 from broadcaster.server.apps import App
 from broadcaster.server.node import Node, Session
 from broadcaster.server.query import parse_query, read_params
+from broadcaster.signing import Credentials
 
 __all__ = ["AsgiServer"]
 
@@ -47,6 +48,11 @@ class AsgiServer:
     def connection_count(self) -> int:
         """How many WebSocket connections are open."""
         return self._node.connection_count
+
+    @property
+    def credentials(self) -> Credentials:
+        """The key and the secret of the first application, which `publish()` publishes for."""
+        return self._node.credentials
 
     def publish(self, message: Message) -> Future[None]:
         """Push *message* to its subscribers; callable from any thread."""

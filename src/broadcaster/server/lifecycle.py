@@ -18,6 +18,7 @@ from broadcaster.server.native import NativeShell
 from broadcaster.server.node import Node
 from broadcaster.server.transports import Transports
 from broadcaster.server.websocket import encode_frame
+from broadcaster.signing import Credentials
 
 __all__ = ["OUTBOX_SIZE", "Server", "new_event_loop", "serve"]
 
@@ -69,6 +70,11 @@ class Server:
     def connection_count(self) -> int:
         """How many WebSocket connections are open."""
         return self._node.connection_count
+
+    @property
+    def credentials(self) -> Credentials:
+        """The key and the secret of the first application, which `publish()` publishes for."""
+        return self._node.credentials
 
     def publish(self, message: Message) -> Future[None]:
         """Push *message* to its subscribers; callable from any thread."""

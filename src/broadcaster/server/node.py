@@ -22,6 +22,7 @@ from broadcaster.protocol.frames import error
 from broadcaster.protocol.handshake import Refusal, unknown_app, unsupported_protocol
 from broadcaster.protocol.hub import Hub
 from broadcaster.server.apps import App, check_apps
+from broadcaster.signing import Credentials
 
 __all__ = ["Node", "Session"]
 
@@ -103,6 +104,11 @@ class Node:
                 response.body,
             )
         return response
+
+    @property
+    def credentials(self) -> Credentials:
+        """The key and the secret of the first application."""
+        return self.apps[0].credentials
 
     def publish(self, message: Message) -> Future[None]:
         """Push *message* to its subscribers in the first application; callable from any thread."""

@@ -13,6 +13,7 @@ from broadcaster.errors import BroadcastError
 from broadcaster.messages import Message
 from broadcaster.server.apps import App
 from broadcaster.server.lifecycle import Server, new_event_loop
+from broadcaster.signing import Credentials
 
 __all__ = ["ServerThread"]
 
@@ -52,6 +53,11 @@ class ServerThread:
     def connection_count(self) -> int:
         """How many WebSocket connections are open."""
         return self._server.connection_count
+
+    @property
+    def credentials(self) -> Credentials:
+        """The key and the secret of the first application, which `publish()` publishes for."""
+        return self._server.credentials
 
     def publish(self, message: Message) -> Future[None]:
         """Push *message* to its subscribers; callable from any thread."""

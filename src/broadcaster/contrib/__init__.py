@@ -1,0 +1,1 @@
+"""Integrations with frameworks and databases, each loaded only where it is imported."""

@@ -1,0 +1,157 @@
+"""Events that wait for the commit of a SQLAlchemy session."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+from weakref import ReferenceType, ref
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_session, async_sessionmaker
+from sqlalchemy.orm import Session, SessionTransaction, scoped_session, sessionmaker
+from sqlalchemy.util import await_only
+from sqlalchemy.util.concurrency import in_greenlet
+
+from broadcaster.manager import BroadcastManager
+
+__all__ = ["Sessions", "follow_commits", "transaction_of"]
+
+Sessions: TypeAlias = (
+    type[Session | AsyncSession]
+    | sessionmaker[Any]
+    | scoped_session[Any]
+    | async_sessionmaker[Any]
+    | async_scoped_session[Any]
+)
+"""What makes sessions: a class, a factory, or a registry around one."""
+
+_logger = logging.getLogger("broadcaster")
+
+# Root transactions begun by the code in progress, the latest last. The values never change in place, since
+# tasks inherit them: one task must not see what another begins.
+_begun: ContextVar[tuple[ReferenceType[SessionTransaction], ...]] = ContextVar(
+    "broadcaster_begun", default=()
+)
+_chosen: ContextVar[ReferenceType[Session] | None] = ContextVar("broadcaster_chosen", default=None)
+
+
+def follow_commits(broadcast: BroadcastManager, *sessions: Sessions) -> None:
+    """Let events marked `ShouldDispatchAfterCommit` wait for the open transaction of a session.
+
+    That is the one begun last by the task, or the thread, that sends; see `transaction_of()` for others.
+    With *sessions* only theirs count, without any those of every session of the process. Events are
+    published after the COMMIT of the root transaction, in the order they were sent. An `AsyncSession`
+    waits for that without blocking its event loop, a `Session` blocks as `send()` does.
+    """
+    for name, listener in _LISTENERS.items():
+        if not event.contains(Session, name, listener):
+            event.listen(Session, name, listener)
+    broadcast.follow(_Finder(tuple(_class_of(maker) for maker in sessions) or (Session,)))
+
+
+@contextmanager
+def transaction_of(session: Session | AsyncSession) -> Iterator[None]:
+    """Let what is sent inside wait for this session's transaction, whoever began it.
+
+    While it has none open, events leave at once. It takes a manager that follows commits.
+    """
+    token = _chosen.set(ref(session.sync_session if isinstance(session, AsyncSession) else session))
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+@dataclass(frozen=True, slots=True)
+class _Finder:
+    """Finds the open transaction among the sessions of some classes; equal ones count once."""
+
+    classes: tuple[type, ...]
+
+    def __call__(self) -> _Waiting | None:
+        if (chosen := _chosen.get()) is not None:
+            session = chosen()
+            return _waiting(session) if session is not None and session.in_transaction() else None
+        for transaction in reversed(_open()):
+            session = transaction.session
+            if isinstance(session, self.classes) or isinstance(async_session(session), self.classes):
+                return _waiting(session)
+        return None
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What waits for a transaction, or was sent inside a savepoint."""
+
+    sends: list[tuple[Callable[[], None], Callable[[], Awaitable[None]]]] = field(default_factory=list)
+    committed: bool = False
+
+    def after_commit(self, carry: Callable[[], None], acarry: Callable[[], Awaitable[None]]) -> None:
+        """Keep both until the transaction ends."""
+        self.sends.append((carry, acarry))
+
+
+def _class_of(maker: Sessions) -> type:
+    match maker:
+        case scoped_session() | async_scoped_session():
+            return _class_of(maker.session_factory)
+        case sessionmaker() | async_sessionmaker():
+            return maker.class_
+        case type() if issubclass(maker, Session | AsyncSession):
+            return maker
+    raise TypeError(f"{maker!r} makes no sessions; pass a class of sessions, a sessionmaker or a registry")
+
+
+def _open() -> list[SessionTransaction]:
+    """Return the transactions begun here that are still the ones of their sessions."""
+    begun = (reference() for reference in _begun.get())
+    return [found for found in begun if found is not None and found.session.get_transaction() is found]
+
+
+def _waiting(session: Session) -> _Waiting:
+    """Return what waits for the innermost savepoint of *session*, or for its transaction."""
+    transaction = session.get_nested_transaction() or session.get_transaction()
+    waiting: _Waiting = _all_waiting(session).setdefault(transaction, _Waiting())
+    return waiting
+
+
+def _all_waiting(session: Session) -> dict[SessionTransaction | None, _Waiting]:
+    found: dict[SessionTransaction | None, _Waiting] = session.info.setdefault(__name__, {})
+    return found
+
+
+def _note_begin(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        _begun.set((*map(ref, _open()), ref(transaction)))
+
+
+def _note_commit(session: Session) -> None:
+    _waiting(session).committed = True
+
+
+def _note_end(session: Session, transaction: SessionTransaction) -> None:
+    # Not at the commit itself: only here does the session hold no connection any more, and may begin anew.
+    ended = _all_waiting(session).pop(transaction, None)
+    if ended is None or not ended.sends:
+        return
+    if not ended.committed:
+        _logger.debug("a transaction ended without a commit: what was sent in it is forgotten")
+    elif transaction.nested:
+        _waiting(session).sends += ended.sends
+    else:
+        for carry, acarry in ended.sends:
+            if in_greenlet():
+                await_only(acarry())
+            else:
+                carry()
+
+
+_LISTENERS: dict[str, Callable[..., None]] = {
+    "after_transaction_create": _note_begin,
+    "after_commit": _note_commit,
+    "after_transaction_end": _note_end,
+}
