@@ -36,7 +36,8 @@ class Pool:
 
     def put(self, connection: Connection) -> None:
         """Keep *connection* for the next."""
-        self._idle.append((time.monotonic(), connection))
+        self.used = time.monotonic()
+        self._idle.append((self.used, connection))
 
     def idle_since(self, moment: float) -> Iterator[Connection]:
         """Yield the connections that nobody used after *moment*, and forget them."""
