@@ -26,6 +26,7 @@ from broadcaster import (
     PresenceChannel,
     PrivateChannel,
     Settings,
+    ShouldDispatchAfterCommit,
     ShouldRescue,
     UnencodableData,
     current_socket,
@@ -35,6 +36,7 @@ from broadcaster.drivers.base import Driver
 from broadcaster.messages import Message
 from broadcaster.signals import failed, sending, sent
 from tests.recording import RecordingDriver
+from tests.test_transactions import Remembered
 
 
 class Drivers:
@@ -591,3 +593,113 @@ def test_a_receiver_may_listen_to_one_manager_only() -> None:
             ours.send(AnonymousEvent("ping", on="lobby"))
 
     assert said == [ours]
+
+
+# Waiting for a commit
+
+
+class Committed(Shouted, ShouldDispatchAfterCommit):
+    pass
+
+
+def late(drivers: Drivers, events: Iterable[Any]) -> Remembered:
+    """Defer *events* in an open transaction; the rest is carried at once."""
+    transaction, dispatcher = Remembered(), Dispatcher(drivers)
+    dispatcher.transactions.follow(lambda: transaction)
+    dispatcher.carry(dispatcher.defer(dispatcher.plans(events)))
+    return transaction
+
+
+@pytest.fixture(params=["blocking", "in a loop"])
+def commit(request: pytest.FixtureRequest) -> Callable[[Remembered], None]:
+    import asyncio
+
+    async def in_a_loop(transaction: Remembered) -> None:
+        for _, acarry in transaction.waiting:
+            await acarry()
+
+    def blocking(transaction: Remembered) -> None:
+        for carry, _ in transaction.waiting:
+            carry()
+
+    return blocking if request.param == "blocking" else lambda waiting: asyncio.run(in_a_loop(waiting))
+
+
+def test_only_a_marked_event_waits_for_a_commit() -> None:
+    assert plan(Committed()).after_commit
+    assert not plan(Shouted()).after_commit
+
+
+def test_without_an_open_transaction_nothing_waits() -> None:
+    dispatcher = Dispatcher(Drivers())
+    plans = dispatcher.plans([Committed(), Shouted()])
+
+    assert dispatcher.defer(plans) is plans
+
+
+def test_in_a_transaction_marked_events_wait_as_one_batch_in_order(
+    commit: Callable[[Remembered], None],
+) -> None:
+    driver = RecordingDriver()
+
+    transaction = late(
+        Drivers(eu=driver), [Committed(name="a"), Shouted(name="b"), Committed(name="c"), Shouted(name="d")]
+    )
+    before = names(driver)
+    commit(transaction)
+
+    assert before == ["b", "d"]
+    assert names(driver) == ["b", "d", "a", "c"]
+    assert driver.batches == [2, 2]
+
+
+def test_a_finder_is_not_asked_when_no_event_waits() -> None:
+    dispatcher = Dispatcher(Drivers())
+    asked: list[str] = []
+    dispatcher.transactions.follow(lambda: asked.append("asked"))
+
+    dispatcher.defer(dispatcher.plans([Shouted()]))
+
+    assert asked == []
+
+
+def test_the_message_is_that_of_the_time_of_sending(commit: Callable[[Remembered], None]) -> None:
+    driver = RecordingDriver()
+    event = Committed(data={"a": 1})
+
+    transaction = late(Drivers(eu=driver), [event])
+    event.data = {"a": 2}
+    commit(transaction)
+
+    assert [delivered.data for delivered in driver.delivered] == ['{"a":1}']
+
+
+def test_a_failure_after_the_commit_is_logged_and_signalled_but_not_raised(
+    commit: Callable[[Remembered], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    transaction = late(Drivers(bad=RecordingDriver(refuses="it is closed")), [Committed()])
+
+    with heard(failed) as said:
+        commit(transaction)
+
+    assert [name for name, _, _ in said] == ["failed"]
+    assert caplog.record_tuples == [
+        (
+            "broadcaster",
+            logging.ERROR,
+            "'shouted' was not broadcast by driver 'bad': driver 'recording': it is closed",
+        )
+    ]
+
+
+def test_any_other_error_after_the_commit_is_logged_with_its_cause(
+    commit: Callable[[Remembered], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    transaction = late(Drivers(eu=RecordingDriver()), [Committed(via="moon")])
+
+    commit(transaction)
+
+    assert [record.message for record in caplog.records] == [
+        "['shouted'] could not all be broadcast after the commit"
+    ]
+    assert "no driver named 'moon'" in caplog.text

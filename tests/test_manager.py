@@ -19,6 +19,7 @@ from broadcaster import (
     DeliveryError,
     Message,
     Settings,
+    ShouldDispatchAfterCommit,
     UnencodableData,
     current_socket,
 )
@@ -28,6 +29,7 @@ from broadcaster.drivers.log import LogDriver
 from broadcaster.drivers.null import NullDriver
 from broadcaster.signing import Credentials
 from tests.recording import RecordingDriver
+from tests.test_transactions import Remembered
 
 PING = AnonymousEvent("ping", on="lobby", data={"a": 1})
 
@@ -113,6 +115,55 @@ async def test_a_failure_reaches_the_caller() -> None:
 def test_data_is_checked_whatever_the_driver_does_with_it() -> None:
     with BroadcastManager(Settings("null")) as broadcast, pytest.raises(UnencodableData):
         broadcast.send(AnonymousEvent("ping", on="lobby", data={"a": object()}))
+
+
+# Waiting for a commit
+
+
+class Committed(AnonymousEvent, ShouldDispatchAfterCommit):
+    pass
+
+
+def test_an_event_waits_for_the_transaction_that_is_followed() -> None:
+    driver, transaction = RecordingDriver(), Remembered()
+    manager = recording(eu=driver)
+    manager.follow(lambda: transaction)
+
+    manager.send(Committed("a", on="lobby"))
+    manager.send_many([PING, Committed("b", on="lobby")])
+    before = [message.name for message in driver.delivered]
+    for carry, _ in transaction.waiting:
+        carry()
+
+    assert before == ["ping"]
+    assert [message.name for message in driver.delivered] == ["ping", "a", "b"]
+
+
+async def test_an_event_sent_from_a_coroutine_waits_too() -> None:
+    driver, transaction = RecordingDriver(), Remembered()
+    manager = recording(eu=driver)
+    manager.follow(lambda: transaction)
+
+    await manager.asend(Committed("a", on="lobby"))
+    await manager.asend_many([PING, Committed("b", on="lobby")])
+    before = [message.name for message in driver.delivered]
+    for _, acarry in transaction.waiting:
+        await acarry()
+
+    assert before == ["ping"]
+    assert [message.name for message in driver.delivered] == ["ping", "a", "b"]
+
+
+def test_the_connection_to_leave_out_is_that_of_the_time_of_sending() -> None:
+    driver, transaction = RecordingDriver(), Remembered()
+    manager = recording(eu=driver)
+    manager.follow(lambda: transaction)
+
+    with current_socket("12.34"):
+        manager.send(Committed("a", on="lobby"), to_others=True)
+    transaction.waiting[0][0]()
+
+    assert [message.except_socket for message in driver.delivered] == ["12.34"]
 
 
 # Drivers by name

@@ -32,6 +32,9 @@ __all__ = ["Dispatcher", "Drivers", "Plan"]
 
 _logger = logging.getLogger("broadcaster")
 
+# Raised, it would look like a commit that went wrong.
+_LOST = "%r could not all be broadcast after the commit"
+
 
 class Drivers(Protocol):
     """Where the dispatcher finds its drivers: the manager."""
@@ -139,14 +142,14 @@ class Dispatcher:
     def _carry_late(self, plans: Sequence[Plan]) -> None:
         try:
             self.carry(plans)
-        except Exception:  # noqa: BLE001 - it would look like a commit that went wrong
-            _log_lost(plans)
+        except Exception:
+            _logger.exception(_LOST, [plan.message.name for plan in plans])
 
     async def _acarry_late(self, plans: Sequence[Plan]) -> None:
         try:
             await self.acarry(plans)
-        except Exception:  # noqa: BLE001 - it would look like a commit that went wrong
-            _log_lost(plans)
+        except Exception:
+            _logger.exception(_LOST, [plan.message.name for plan in plans])
 
     def _batches(self, plans: Sequence[Plan]) -> dict[str, tuple[Driver, list[Plan]]]:
         """Return every driver with what it carries; an unknown one raises before anything is delivered."""
@@ -267,8 +270,3 @@ def _raise_first(errors: list[DeliveryError]) -> None:
         for other in others:
             first.add_note(f"also: {other}")
         raise first
-
-
-def _log_lost(plans: Sequence[Plan]) -> None:
-    names = ", ".join(repr(plan.message.name) for plan in plans)
-    _logger.exception("the transaction was committed, and not everything broadcast of: %s", names)

@@ -43,7 +43,8 @@ def follow_commits(broadcast: BroadcastManager, *sessions: Sessions) -> None:
     """Let events marked `ShouldDispatchAfterCommit` wait for the open transaction of a session.
 
     That is the one begun last by the task, or the thread, that sends; see `transaction_of()` for others.
-    With *sessions* only theirs count, without any those of every session of the process. Events are
+    With *sessions* only theirs count, without any those of every session of the process. An
+    `async_sessionmaker` stands for all sessions of its class, so give it a class of its own. Events are
     published after the COMMIT of the root transaction, in the order they were sent. An `AsyncSession`
     waits for that without blocking its event loop, a `Session` blocks as `send()` does.
     """

@@ -113,7 +113,8 @@ def capture(*managers: BroadcastManager) -> Iterator[Outbox]:
     """Keep what *managers* send inside the block, instead of delivering it.
 
     With no manager named, every manager of the process is meant, those that are yet to be made too.
-    Events are encoded and checked as always; no driver is made or asked.
+    Events are encoded and checked as always; no driver is made or asked. One that waits for a commit is
+    kept at the commit, and never after a rollback.
     """
     outbox = Outbox()
 
