@@ -476,6 +476,19 @@ def test_an_outbox_gets_an_event_when_it_is_committed(engine: Engine) -> None:
     assert_published(outbox, "kept")
 
 
+def test_a_test_that_rolls_everything_back_finds_what_its_session_committed(
+    broadcast: BroadcastManager, engine: Engine
+) -> None:
+    with capture(broadcast) as outbox, engine.connect() as connection, connection.begin() as everything:
+        with Session(connection, join_transaction_mode="create_savepoint") as session:
+            note(session, "a")
+            broadcast.send(Noted("a"))
+            session.commit()
+        everything.rollback()
+
+    assert_published(outbox, "a")
+
+
 # Async sessions
 
 
