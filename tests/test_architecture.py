@@ -60,7 +60,12 @@ SHARED = {
     "pydantic": "values of many classes are pydantic models, and its types stand in their signatures",
     "pydantic_core": "the part of pydantic that encodes and decodes JSON",
 }
-ONLY_FOR = {"pytest": {"pytest_plugin", "testing"}, "rich": {"cli", "demo"}, "typer": {"cli"}}
+ONLY_FOR = {
+    **dict.fromkeys(("django", "fastapi", "flask", "litestar", "sqlalchemy", "starlette"), {"contrib"}),
+    "pytest": {"pytest_plugin", "testing"},
+    "rich": {"cli", "demo"},
+    "typer": {"cli"},
+}
 
 # Rule 5. Twins differ by these names, by `await`, and by nothing else, but for the exceptions.
 RENAMED = {
