@@ -22,6 +22,7 @@ __all__ = [
     "PresenceChannel",
     "PrivateChannel",
     "check_name",
+    "is_cached",
     "kind_of",
 ]
 
@@ -56,6 +57,14 @@ _PREFIXED = (Kind.ENCRYPTED, Kind.PRIVATE, Kind.PRESENCE, Kind.USER)
 def kind_of(name: str) -> Kind:
     """Tell the kind of a channel by its whole name; prefixes are anchored and case-sensitive."""
     return next((kind for kind in _PREFIXED if name.startswith(kind.value)), Kind.PUBLIC)
+
+
+_CACHED = tuple(f"{kind.value}cache-" for kind in (Kind.PUBLIC, Kind.PRIVATE, Kind.PRESENCE, Kind.ENCRYPTED))
+
+
+def is_cached(name: str) -> bool:
+    """Tell whether a channel keeps its last event for who comes later: `cache-` follows the prefix."""
+    return name.startswith(_CACHED)
 
 
 @lru_cache(maxsize=4096)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from broadcaster.protocol.api import ApiRequest
 from broadcaster.protocol.connection import Connection
-from broadcaster.protocol.effects import Effect, HangUp, Probe, Push
+from broadcaster.protocol.effects import Effect, HangUp, Notify, Probe, Push
 from broadcaster.protocol.hub import Hub
 from broadcaster.protocol.limits import Limits
 from broadcaster.signing import Credentials, body_digest
@@ -124,8 +124,13 @@ class Client:
 class Conversation:
     """A hub and a clock, on which clients connect."""
 
-    def __init__(self, limits: Limits | None = None, *, client_events: bool = True) -> None:
-        self.hub = Hub(CREDENTIALS, limits, client_events=client_events)
+    def __init__(
+        self, limits: Limits | None = None, *, client_events: bool = True, subscription_counts: bool = False
+    ) -> None:
+        self.hub = Hub(
+            CREDENTIALS, limits, client_events=client_events, subscription_counts=subscription_counts
+        )
+        self.news: list[Notify] = []
         self.now = 1000.0
         self._connected = 0
 
@@ -180,6 +185,8 @@ class Conversation:
                     connection.wire.hang_up(code, reason)
                 case Probe(connection):
                     connection.wire.probe()
+                case Notify():
+                    self.news.append(effect)
 
 
 def data_of(frame: Frame) -> Any:

@@ -13,4 +13,5 @@ def test_the_numbers_are_those_of_the_protocol() -> None:
         "RECONNECT": 4200,
         "NO_PONG": 4201,
         "CLIENT_EVENT_REJECTED": 4301,
+        "WATCHLIST_TOO_LONG": 4302,
     }

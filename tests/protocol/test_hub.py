@@ -317,7 +317,7 @@ def test_a_disconnected_client_leaves_no_trace() -> None:
 
     assert conversation.hub.connections == {}
     assert conversation.hub.channels == {}
-    assert conversation.hub._users == {}
+    assert not conversation.hub._users
 
 
 def test_disconnecting_twice_is_harmless() -> None:

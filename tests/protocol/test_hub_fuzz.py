@@ -143,7 +143,7 @@ def test_nothing_that_clients_send_raises_or_stays_behind(script: list[tuple[int
         client.disconnects()
 
     hub = conversation.hub
-    assert (hub.connections, hub.channels, hub._users) == ({}, {}, {})
+    assert (hub.connections, hub.channels, len(hub._users), hub._users._watchers) == ({}, {}, 0, {})
 
 
 @given(text=any_text | texts_of(any_json))

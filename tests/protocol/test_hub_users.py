@@ -63,7 +63,7 @@ def test_signed_data_without_an_id_is_an_error_and_no_sign_in(user_data: str) ->
     (error,) = client.says("pusher:signin", {"auth": auth, "user_data": user_data})
 
     assert (error["event"], error["data"]["code"], client.closed_with) == ("pusher:error", 4009, None)
-    assert conversation.hub._users == {}
+    assert not conversation.hub._users
 
 
 def test_signing_in_again_is_answered_again() -> None:
@@ -75,7 +75,7 @@ def test_signing_in_again_is_answered_again() -> None:
     client.disconnects()
 
     assert answer["event"] == "pusher:signin_success"
-    assert conversation.hub._users == {}
+    assert not conversation.hub._users
 
 
 def test_a_connection_stays_the_user_it_signed_in_as() -> None:
@@ -187,7 +187,7 @@ def test_a_user_cannot_be_thrown_out_twice() -> None:
     conversation.perform(conversation.hub.terminate("ann"))
 
     assert conversation.hub.terminate("ann") == []
-    assert conversation.hub._users == {}
+    assert not conversation.hub._users
 
 
 def test_a_user_who_was_thrown_out_may_connect_anew() -> None:

@@ -408,7 +408,7 @@ def test_nobody_else_may_join_the_channel_of_a_user(user: User | None, auth: str
         (
             '{"id":"12345","user_info":{"name":"Ann"},"watchlist":["a","b"]}',
             "b72aa402fbdcaaa961bf8f912b3193d17abe090852057b45a55f40606ac6e550",
-            User("12345", {"name": "Ann"}),
+            User("12345", {"name": "Ann"}, ("a", "b")),
         ),
     ],
 )

@@ -25,3 +25,4 @@ class Code(IntEnum):
     """Come back at once; in an error frame after the handshake, a frame that makes no sense."""
     NO_PONG = 4201
     CLIENT_EVENT_REJECTED = 4301
+    WATCHLIST_TOO_LONG = 4302

@@ -23,16 +23,31 @@ class Wire(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who a connection signed in as; *info* is the `user_info` of the sign-in, or None."""
+    """Who a connection signed in as, or is on a presence channel; *info* is the `user_info`, or None.
+
+    *watchlist* are the ids of the users whose coming and going it wants to hear of.
+    """
 
     id: str
     info: Any
+    watchlist: tuple[str, ...] = ()
 
 
 class Connection:
     """One connection, known to clients by its *socket_id*."""
 
-    __slots__ = ("_burst", "_second", "channels", "probed", "seen", "socket_id", "user", "wire")
+    __slots__ = (
+        "_burst",
+        "_second",
+        "authorized",
+        "channels",
+        "opened",
+        "probed",
+        "seen",
+        "socket_id",
+        "user",
+        "wire",
+    )
 
     def __init__(self, socket_id: str, wire: Wire) -> None:
         self.socket_id = socket_id
@@ -40,6 +55,9 @@ class Connection:
         self.channels: dict[str, str | None] = {}
         """Each subscribed channel, with the connection's user id there (None outside of presence)."""
         self.user: User | None = None
+        self.authorized = False
+        """Whether it ever signed in, or joined a channel that takes a signature."""
+        self.opened = 0.0
         self.seen = 0.0
         self.probed: float | None = None
         """When the peer was asked for a sign of life that it has not given yet."""

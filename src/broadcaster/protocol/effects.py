@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from broadcaster.protocol.connection import Connection
 
-__all__ = ["Effect", "HangUp", "Probe", "Push"]
+__all__ = ["Effect", "HangUp", "Notify", "Probe", "Push"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,4 +36,13 @@ class Probe:
     connection: Connection
 
 
-Effect: TypeAlias = Push | HangUp | Probe
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell the application, by a webhook, that *name* happened on *channel*; *fields* say what."""
+
+    name: str
+    channel: str
+    fields: Mapping[str, str | int] = field(default_factory=dict)
+
+
+Effect: TypeAlias = Push | HangUp | Probe | Notify

@@ -6,12 +6,13 @@ reads neither the other way round.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from broadcaster.encoding import encode
 
 __all__ = [
+    "cache_miss",
     "client_event",
     "connection_established",
     "error",
@@ -22,7 +23,9 @@ __all__ = [
     "signed_in",
     "subscribed",
     "subscribed_to_presence",
+    "subscription_count",
     "subscription_error",
+    "watchlist_events",
 ]
 
 pong = '{"event":"pusher:pong","data":"{}"}'
@@ -76,6 +79,16 @@ def subscription_error(channel: str, kind: str, message: str, status: int) -> st
     return event("pusher:subscription_error", channel, encode(data))
 
 
+def subscription_count(channel: str, count: int) -> str:
+    """How many connections are subscribed to a channel."""
+    return event("pusher_internal:subscription_count", channel, encode({"subscription_count": count}))
+
+
+def cache_miss(channel: str) -> str:
+    """A cache channel has no event that could be told again."""
+    return event("pusher:cache_miss", channel, "{}")
+
+
 def member_added(channel: str, user_id: str, user_info: Any) -> str:
     """A user's first connection joined a presence channel."""
     data = {"user_id": user_id, "user_info": user_info}
@@ -90,3 +103,9 @@ def member_removed(channel: str, user_id: str) -> str:
 def signed_in(user_data: str) -> str:
     """The acknowledgement of a sign-in, with the `user_data` that was signed."""
     return encode({"event": "pusher:signin_success", "data": encode({"user_data": user_data})})
+
+
+def watchlist_events(changes: Iterable[tuple[str, list[str]]]) -> str:
+    """Users that came or went: `online` or `offline`, and their ids; pusher-js reads no other form."""
+    events = [{"name": name, "user_ids": user_ids} for name, user_ids in changes]
+    return encode({"event": "pusher_internal:watchlist_events", "data": encode({"events": events})})

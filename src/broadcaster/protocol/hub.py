@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from broadcaster.channels import Kind, check_name, kind_of
-from broadcaster.errors import InvalidChannelName, ProtocolViolation
+from broadcaster.channels import Kind, is_cached, kind_of
+from broadcaster.errors import ProtocolViolation
 from broadcaster.protocol import frames
 from broadcaster.protocol.codes import Code
 from broadcaster.protocol.commands import (
@@ -20,11 +20,13 @@ from broadcaster.protocol.commands import (
     parse,
 )
 from broadcaster.protocol.connection import Connection, User
-from broadcaster.protocol.effects import Effect, HangUp, Probe, Push
+from broadcaster.protocol.effects import Effect, HangUp, Notify, Probe, Push
 from broadcaster.protocol.limits import Limits
-from broadcaster.protocol.repeats import Repeats
+from broadcaster.protocol.membership import Membership
+from broadcaster.protocol.recent import Recent
 from broadcaster.protocol.subscribers import Subscribers
-from broadcaster.protocol.verification import SubscriptionRefused, Verifier
+from broadcaster.protocol.users import Users
+from broadcaster.protocol.verification import Verifier
 from broadcaster.signing import Credentials
 
 __all__ = ["Hub"]
@@ -33,22 +35,36 @@ __all__ = ["Hub"]
 class Hub:
     """Connections, channels and users of one application; every method returns effects in order.
 
-    Nothing a client sends raises out of it. Times are seconds of one monotonic clock.
+    Nothing a client sends raises out of it. Times are seconds of one monotonic clock. *client_events* lets
+    clients whisper to each other; *subscription_counts* tells subscribers how many they are.
     """
 
     def __init__(
-        self, credentials: Credentials, limits: Limits | None = None, *, client_events: bool = True
+        self,
+        credentials: Credentials,
+        limits: Limits | None = None,
+        *,
+        client_events: bool = True,
+        subscription_counts: bool = False,
     ) -> None:
         self.limits = limits or Limits()
         self.connections: dict[str, Connection] = {}
-        self.channels: dict[str, Subscribers] = {}
-        self._users: dict[str, dict[Connection, None]] = {}
-        self._repeats = Repeats(window=self.limits.repeat_window, most=self.limits.repeats_remembered)
         self._verifier = Verifier(credentials, self.limits)
+        self._membership = Membership(self._verifier, self.limits, counts=subscription_counts)
+        self._users = Users()
+        self._pushed: Recent[tuple[str, str], None] = Recent(
+            seconds=self.limits.repeat_window, most=self.limits.repeats_remembered
+        )
         self._client_events = client_events
+
+    @property
+    def channels(self) -> dict[str, Subscribers]:
+        """The occupied channels: each name, with who is subscribed."""
+        return self._membership.channels
 
     def connected(self, connection: Connection, now: float) -> list[Effect]:
         """Let a connection in; its socket id must not be in use."""
+        connection.opened = now
         connection.touch(now)
         self.connections[connection.socket_id] = connection
         established = frames.connection_established(connection.socket_id, self.limits.activity_timeout)
@@ -70,10 +86,9 @@ class Hub:
         if not self._knows(connection):
             return []
         del self.connections[connection.socket_id]
-        self._sign_out(connection)
-        effects: list[Effect] = []
+        effects = self._users.sign_out(connection)
         for channel in list(connection.channels):
-            effects += self._leave(connection, channel)
+            effects += self._membership.leave(connection, channel)
         return effects
 
     def broadcast(
@@ -90,19 +105,26 @@ class Hub:
         A *message_id* that was on a channel a short time ago is not pushed there again.
         """
         left_out = self.connections.get(except_socket) if except_socket is not None else None
-        return [
-            Push(frames.event(name, channel, data), subscribers.audience, left_out)
-            for channel in channels
-            if (subscribers := self.channels.get(channel)) is not None
-            and (message_id is None or self._repeats.is_new(message_id, channel))
-        ]
+        effects: list[Effect] = []
+        for channel in channels:
+            subscribers, cached = self.channels.get(channel), is_cached(channel)
+            if (subscribers is None and not cached) or self._is_repeat(message_id, channel):
+                continue
+            frame = frames.event(name, channel, data)
+            if cached:
+                self._membership.keep(channel, frame)
+            if subscribers is not None:
+                effects.append(Push(frame, subscribers.audience, left_out))
+        return effects
 
     def tick(self, now: float) -> list[Effect]:
         """Probe connections that have been silent too long, and hang up on those that stay so."""
-        self._repeats.tick(now)
-        effects: list[Effect] = []
+        self._pushed.tick(now)
+        effects = self._membership.tick(now)
         for connection in list(self.connections.values()):
-            if connection.probed is None:
+            if self._is_nobody(connection, now):
+                effects += self._hang_up(connection, Code.UNAUTHORIZED, "Nobody signed in in time")
+            elif connection.probed is None:
                 if now - connection.seen >= self.limits.activity_timeout:
                     connection.probed = now
                     effects.append(Probe(connection))
@@ -116,7 +138,7 @@ class Hub:
         reason = "Connection terminated by the application"
         return [
             effect
-            for connection in list(self._users.get(user_id, ()))
+            for connection in self._users.connections_of(user_id)
             for effect in self._hang_up(connection, Code.UNAUTHORIZED, reason)
         ]
 
@@ -148,64 +170,27 @@ class Hub:
             case Pong():
                 return []
             case Subscribe():
-                return self._subscribe(connection, command)
+                return self._membership.subscribe(connection, command)
             case Unsubscribe(channel):
-                return self._leave(connection, channel)
+                return self._membership.leave(connection, channel)
             case SignIn():
                 return self._sign_in(connection, command)
             case ClientEvent():
                 return self._relay(connection, command, now)
 
-    def _subscribe(self, connection: Connection, command: Subscribe) -> list[Effect]:
-        channel = command.channel
-        try:
-            check_name(channel)
-            if channel not in connection.channels:
-                self._check_room(connection)
-            member = self._verifier.admit(connection, command)
-            if member is not None:
-                self._check_seat(channel, member)
-                return self._join_presence(connection, channel, member)
-        except InvalidChannelName as error:
-            return [_refused(connection, channel, "InvalidName", str(error), 4009)]
-        except SubscriptionRefused as refusal:
-            return [_refused(connection, channel, refusal.kind, refusal.message, refusal.status)]
-        if channel not in connection.channels:
-            connection.channels[channel] = None
-            self._subscribers(channel).add(connection)
-        return [Push(frames.subscribed(channel), (connection,))]
-
-    def _join_presence(self, connection: Connection, channel: str, member: User) -> list[Effect]:
-        """Subscribe to a presence channel; the others hear of it when this is the user's first connection."""
-        effects: list[Effect] = []
-        subscribers = self._subscribers(channel)
-        if channel not in connection.channels:
-            others = subscribers.audience
-            connection.channels[channel] = member.id
-            if subscribers.add(connection, member.id, member.info) and others:
-                effects.append(Push(frames.member_added(channel, member.id, member.info), others))
-        acknowledgement = frames.subscribed_to_presence(channel, subscribers.members)
-        return [Push(acknowledgement, (connection,)), *effects]
-
-    def _leave(self, connection: Connection, channel: str) -> list[Effect]:
-        if channel not in connection.channels:
-            return []
-        user_id = connection.channels.pop(channel)
-        subscribers = self.channels[channel]
-        last = subscribers.remove(connection, user_id)
-        if not subscribers:
-            del self.channels[channel]
-            return []
-        if last and user_id is not None:
-            return [Push(frames.member_removed(channel, user_id), subscribers.audience)]
-        return []
-
     def _relay(self, connection: Connection, event: ClientEvent, now: float) -> list[Effect]:
         """Hand a client event to the others on its channel, in the name of the verified sender."""
         if (refusal := self._objection(connection, event, now)) is not None:
             return [Push(frames.error(Code.CLIENT_EVENT_REJECTED, refusal, event.channel), (connection,))]
-        frame = frames.client_event(event.name, event.channel, event.data, connection.channels[event.channel])
-        return [Push(frame, self.channels[event.channel].audience, connection)]
+        user_id = connection.channels[event.channel]
+        frame = frames.client_event(event.name, event.channel, event.data, user_id)
+        fields = {"event": event.name, "data": event.data, "socket_id": connection.socket_id}
+        return [
+            Push(frame, self.channels[event.channel].audience, connection),
+            Notify(
+                "client_event", event.channel, fields if user_id is None else {**fields, "user_id": user_id}
+            ),
+        ]
 
     def _objection(self, connection: Connection, event: ClientEvent, now: float) -> str | None:
         limits = self.limits
@@ -229,16 +214,16 @@ class Hub:
             return self._hang_up(connection, Code.UNAUTHORIZED, "Sign-in refused: invalid signature")
         if connection.user is not None and connection.user.id != user.id:
             raise ProtocolViolation(Code.UNAUTHORIZED, "The connection is signed in as another user")
-        connection.user = user
-        self._users.setdefault(user.id, {})[connection] = None
-        return [Push(frames.signed_in(command.user_data), (connection,))]
-
-    def _sign_out(self, connection: Connection) -> None:
-        if connection.user is not None:
-            signed_in = self._users[connection.user.id]
-            del signed_in[connection]
-            if not signed_in:
-                del self._users[connection.user.id]
+        connection.authorized = True
+        signed_in = Push(frames.signed_in(command.user_data), (connection,))
+        most = self.limits.watchlist
+        if len(user.watchlist) <= most:
+            return [signed_in, *self._users.sign_in(connection, user)]
+        error = frames.error(
+            Code.WATCHLIST_TOO_LONG, f"Only the first {most} users of the watchlist are watched"
+        )
+        shortened = User(user.id, user.info, user.watchlist[:most])
+        return [signed_in, *self._users.sign_in(connection, shortened), Push(error, (connection,))]
 
     def _hang_up(self, connection: Connection, code: Code, reason: str) -> list[Effect]:
         # Forgotten at once: nothing may be written to a connection after its close frame.
@@ -248,21 +233,16 @@ class Hub:
             *self.disconnected(connection),
         ]
 
-    def _check_room(self, connection: Connection) -> None:
-        most = self.limits.channels_per_connection
-        if len(connection.channels) >= most:
-            raise SubscriptionRefused("LimitReached", f"The connection is on {most} channels already", 4009)
+    def _is_repeat(self, message_id: str | None, channel: str) -> bool:
+        """Whether that message was on *channel* a short time ago; from now on it was."""
+        if message_id is None:
+            return False
+        if (key := (message_id, channel)) in self._pushed:
+            return True
+        self._pushed.put(key, None)
+        return False
 
-    def _check_seat(self, channel: str, member: User) -> None:
-        subscribers = self.channels.get(channel)
-        taken = subscribers.user_count if subscribers is not None else 0
-        most = self.limits.presence_members
-        if taken >= most and not (subscribers and subscribers.is_member(member.id)):
-            raise SubscriptionRefused("LimitReached", f"The channel has {most} members already", 4100)
-
-    def _subscribers(self, channel: str) -> Subscribers:
-        return self.channels.setdefault(channel, Subscribers())
-
-
-def _refused(connection: Connection, channel: str, kind: str, message: str, status: int) -> Push:
-    return Push(frames.subscription_error(channel, kind, message, status), (connection,))
+    def _is_nobody(self, connection: Connection, now: float) -> bool:
+        """Whether a connection has had its time to say who it is."""
+        timeout = self.limits.sign_in_timeout
+        return 0 < timeout <= now - connection.opened and not connection.authorized

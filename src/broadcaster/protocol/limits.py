@@ -17,6 +17,9 @@ class Limits:
     asks a silent client for a sign of life after the same time, and hangs up *pong_timeout* later.
     *repeat_window* is how long the id of a message is remembered, to drop its repeats; of the latest
     *repeats_remembered* messages, counted once for each channel. 0 drops none.
+    A cache channel's last event is kept for *cache_seconds*; *cached_events* channels have one at most.
+    A connection that neither signs in nor joins a guarded channel within *sign_in_timeout* is closed; 0
+    waits for ever.
     Raises `ConfigurationError` for a timeout that no client could live with.
     """
 
@@ -34,6 +37,10 @@ class Limits:
     presence_user_info: int = 1_024
     repeat_window: int = 120
     repeats_remembered: int = 20_000
+    cache_seconds: int = 1_800
+    cached_events: int = 1_000
+    watchlist: int = 100
+    sign_in_timeout: int = 0
 
     def __post_init__(self) -> None:
         if self.activity_timeout < 1:

@@ -63,7 +63,12 @@ class Verifier:
         if data is None or not isinstance(user_id, str) or not user_id:
             # pusher-js takes a sign-in with any other id for a failed one.
             raise ProtocolViolation(Code.UNAUTHORIZED, "user_data needs an id: a string that is not empty")
-        return User(user_id, data.get("user_info"))
+        watchlist = data.get("watchlist")
+        if watchlist is None:
+            watchlist = []
+        if not isinstance(watchlist, list) or not all(isinstance(watched, str) for watched in watchlist):
+            raise ProtocolViolation(Code.UNAUTHORIZED, "watchlist must be a list of user ids")
+        return User(user_id, data.get("user_info"), tuple(dict.fromkeys(watchlist)))
 
     def _check_own_channel(self, connection: Connection, channel: str) -> None:
         if connection.user is None or channel != USER_PREFIX + connection.user.id:

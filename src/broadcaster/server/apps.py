@@ -16,13 +16,15 @@ __all__ = ["App", "check_apps"]
 class App:
     """One application: its *id* in the HTTP API, the *key* that clients give, the *secret* that signs.
 
-    Nothing crosses from one application to another. *client_events* lets clients whisper to each other.
+    Nothing crosses from one application to another. *client_events* lets clients whisper to each other;
+    *subscription_counts* tells the subscribers of a channel how many they are.
     """
 
     id: str
     key: str
     secret: str = field(repr=False)
     client_events: bool = True
+    subscription_counts: bool = False
     limits: Limits = field(default_factory=Limits)
 
     @property

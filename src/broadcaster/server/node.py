@@ -17,7 +17,7 @@ from broadcaster.messages import Message
 from broadcaster.protocol.api import ApiRequest, ApiResponse, answer
 from broadcaster.protocol.codes import Code
 from broadcaster.protocol.connection import Connection, Wire
-from broadcaster.protocol.effects import Effect, HangUp, Probe, Push
+from broadcaster.protocol.effects import Effect, HangUp, Notify, Probe, Push
 from broadcaster.protocol.frames import error
 from broadcaster.protocol.handshake import Refusal, unknown_app, unsupported_protocol
 from broadcaster.protocol.hub import Hub
@@ -42,7 +42,13 @@ class Node:
         self.slow_readers = 0
         self._encode = encode
         self._hubs = {
-            app.key: Hub(app.credentials, app.limits, client_events=app.client_events) for app in self.apps
+            app.key: Hub(
+                app.credentials,
+                app.limits,
+                client_events=app.client_events,
+                subscription_counts=app.subscription_counts,
+            )
+            for app in self.apps
         }
         self._by_id = {app.id: app for app in self.apps}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -151,6 +157,8 @@ class Node:
                     connection.wire.hang_up(code, reason)
                 case Probe(connection):
                     connection.wire.probe()
+                case Notify():
+                    pass  # nobody has asked for webhooks
 
     def _publish(self, message: Message, future: Future[None]) -> None:
         # Whoever gave up waiting was told that it failed, and may send it again.

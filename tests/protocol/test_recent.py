@@ -5,68 +5,79 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broadcaster.protocol.limits import Limits
-from broadcaster.protocol.repeats import Repeats
+from broadcaster.protocol.recent import Recent
 
 from .conversation import Conversation
 
 
-def test_an_id_is_new_once_on_each_channel() -> None:
-    repeats = Repeats(window=60, most=100)
+def test_the_latest_value_of_a_key_is_remembered() -> None:
+    recent: Recent[str, int] = Recent(seconds=60, most=100)
 
-    assert repeats.is_new("id", "a")
-    assert repeats.is_new("id", "b")
-    assert repeats.is_new("other", "a")
-    assert not repeats.is_new("id", "a")
-    assert not repeats.is_new("id", "b")
+    recent.put("a", 1)
+    recent.put("b", 2)
+    recent.put("a", 3)
+
+    assert (recent.get("a"), recent.get("b"), recent.get("c")) == (3, 2, None)
+    assert ("a" in recent, "c" in recent, len(recent)) == (True, False, 2)
 
 
-def test_after_the_window_an_id_is_forgotten() -> None:
-    repeats = Repeats(window=60, most=100)
-    repeats.tick(1_000)
-    repeats.is_new("id", "a")
+def test_what_is_older_than_its_time_is_forgotten() -> None:
+    recent: Recent[str, int] = Recent(seconds=60, most=100)
+    recent.tick(1_000)
+    recent.put("a", 1)
 
-    repeats.tick(1_060)
-    assert not repeats.is_new("id", "a")
-    repeats.tick(1_061)
+    recent.tick(1_060)
+    assert "a" in recent
+    recent.tick(1_061)
 
-    assert len(repeats) == 0
-    assert repeats.is_new("id", "a")
+    assert len(recent) == 0
+
+
+def test_to_put_anew_is_to_begin_anew() -> None:
+    recent: Recent[str, int] = Recent(seconds=60, most=2)
+    recent.put("a", 1)
+    recent.put("b", 2)
+
+    recent.put("a", 3)
+    recent.put("c", 4)
+
+    assert [key in recent for key in "abc"] == [True, False, True]
 
 
 def test_no_more_than_so_many_are_remembered_and_the_oldest_go_first() -> None:
-    repeats = Repeats(window=60, most=3)
+    recent: Recent[int, None] = Recent(seconds=60, most=3)
 
     for number in range(10):
-        repeats.is_new(str(number), "a")
+        recent.put(number, None)
 
-    assert len(repeats) == 3
-    assert [repeats.is_new(str(number), "a") for number in (9, 8, 7)] == [False] * 3
-    assert repeats.is_new("6", "a")
-
-
-def test_without_a_window_nothing_is_a_repeat() -> None:
-    repeats = Repeats(window=0, most=100)
-
-    assert repeats.is_new("id", "a")
-    assert repeats.is_new("id", "a")
+    assert len(recent) == 3
+    assert [number in recent for number in (6, 7, 8, 9)] == [False, True, True, True]
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("xy"), st.integers(0, 5)), max_size=60))
-def test_within_window_and_bounds_nothing_is_new_twice(steps: list[tuple[str, str, int]]) -> None:
-    repeats = Repeats(window=10, most=1_000)
+@pytest.mark.parametrize(("seconds", "most"), [(0, 100), (60, 0)])
+def test_remembering_may_be_switched_off(seconds: int, most: int) -> None:
+    recent: Recent[str, int] = Recent(seconds=seconds, most=most)
+
+    recent.put("a", 1)
+
+    assert "a" not in recent
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 5)), max_size=60))
+def test_within_time_and_bounds_nothing_is_forgotten(steps: list[tuple[str, int]]) -> None:
+    recent: Recent[str, int] = Recent(seconds=10, most=1_000)
     now = 0
-    seen: dict[tuple[str, str], int] = {}
+    put: dict[str, int] = {}
 
-    for message_id, channel, pause in steps:
+    for key, pause in steps:
         now += pause
-        repeats.tick(now)
-        fresh = now - seen.get((message_id, channel), -100) > 10
-        assert repeats.is_new(message_id, channel) == fresh
-        if fresh:
-            seen[message_id, channel] = now
+        recent.tick(now)
+        assert (key in recent) == (now - put.get(key, -100) <= 10)
+        recent.put(key, now)
+        put[key] = now
 
 
-# On the hub
+# Repeats, on the hub
 
 
 def test_a_message_that_comes_again_is_not_pushed_again() -> None:
@@ -113,7 +124,7 @@ def test_the_hub_forgets_ids_with_time() -> None:
 
 
 @pytest.mark.parametrize("most", [0, 1])
-def test_remembering_may_be_switched_off(most: int) -> None:
+def test_a_hub_may_take_every_message_for_a_new_one(most: int) -> None:
     conversation = Conversation(Limits(repeats_remembered=most))
     (client,) = conversation.subscribed("a", 1)
 

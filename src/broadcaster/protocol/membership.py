@@ -1,0 +1,131 @@
+"""Which connection is on which channel: joining, leaving, and who hears of it."""
+
+from __future__ import annotations
+
+from broadcaster.channels import check_name, is_cached, kind_of
+from broadcaster.errors import InvalidChannelName
+from broadcaster.protocol import frames
+from broadcaster.protocol.commands import Subscribe
+from broadcaster.protocol.connection import Connection, User
+from broadcaster.protocol.counts import Counts
+from broadcaster.protocol.effects import Effect, Notify, Push
+from broadcaster.protocol.limits import Limits
+from broadcaster.protocol.recent import Recent
+from broadcaster.protocol.subscribers import Subscribers
+from broadcaster.protocol.verification import SubscriptionRefused, Verifier
+
+__all__ = ["Membership"]
+
+
+class Membership:
+    """The channels of one application on one node; *verifier* lets connections in.
+
+    With *counts* subscribers hear how many they are.
+    """
+
+    def __init__(self, verifier: Verifier, limits: Limits, *, counts: bool) -> None:
+        self.channels: dict[str, Subscribers] = {}
+        self._verifier = verifier
+        self._limits = limits
+        self._counts = Counts() if counts else None
+        self._last: Recent[str, str] = Recent(seconds=limits.cache_seconds, most=limits.cached_events)
+
+    def subscribe(self, connection: Connection, command: Subscribe) -> list[Effect]:
+        """Let a connection onto a channel, or say why not."""
+        channel = command.channel
+        try:
+            check_name(channel)
+            if channel not in connection.channels:
+                self._check_room(connection)
+            member = self._verifier.admit(connection, command)
+            if member is not None:
+                self._check_seat(channel, member)
+        except InvalidChannelName as error:
+            return [_refused(connection, channel, "InvalidName", str(error), 4009)]
+        except SubscriptionRefused as refusal:
+            return [_refused(connection, channel, refusal.kind, refusal.message, refusal.status)]
+        connection.authorized |= kind_of(channel).guarded
+        if channel in connection.channels:
+            return [self._acknowledgement(connection, channel)]
+        return self._join(connection, channel, member)
+
+    def leave(self, connection: Connection, channel: str) -> list[Effect]:
+        """Let a connection off a channel; harmless where it is on none of that name."""
+        if channel not in connection.channels:
+            return []
+        user_id = connection.channels.pop(channel)
+        subscribers = self.channels[channel]
+        last = subscribers.remove(connection, user_id)
+        effects: list[Effect] = []
+        if last and user_id is not None:
+            if subscribers:
+                effects.append(Push(frames.member_removed(channel, user_id), subscribers.audience))
+            effects.append(Notify("member_removed", channel, {"user_id": user_id}))
+        if subscribers:
+            return [*effects, *self._counted(channel, subscribers)]
+        del self.channels[channel]
+        return [*effects, Notify("channel_vacated", channel)]
+
+    def keep(self, channel: str, frame: str) -> None:
+        """Remember the last event of a cache channel."""
+        self._last.put(channel, frame)
+
+    def tick(self, now: float) -> list[Effect]:
+        """Forget what is old, and tell the counts that were put off."""
+        self._last.tick(now)
+        return self._counts.tick(now, self.channels) if self._counts is not None else []
+
+    def _join(self, connection: Connection, channel: str, member: User | None) -> list[Effect]:
+        """Subscribe; on a presence channel the others hear of a user's first connection."""
+        news: list[Effect] = []
+        if (subscribers := self.channels.get(channel)) is None:
+            subscribers = self.channels[channel] = Subscribers()
+            news.append(Notify("channel_occupied", channel))
+        others = subscribers.audience
+        if member is None:
+            connection.channels[channel] = None
+            subscribers.add(connection)
+        else:
+            connection.channels[channel] = member.id
+            if subscribers.add(connection, member.id, member.info):
+                if others:
+                    news.append(Push(frames.member_added(channel, member.id, member.info), others))
+                news.append(Notify("member_added", channel, {"user_id": member.id}))
+        return [
+            self._acknowledgement(connection, channel),
+            *news,
+            *self._last_event(connection, channel),
+            *self._counted(channel, subscribers),
+        ]
+
+    def _acknowledgement(self, connection: Connection, channel: str) -> Effect:
+        if connection.channels[channel] is None:
+            return Push(frames.subscribed(channel), (connection,))
+        members = self.channels[channel].members
+        return Push(frames.subscribed_to_presence(channel, members), (connection,))
+
+    def _last_event(self, connection: Connection, channel: str) -> list[Effect]:
+        if not is_cached(channel):
+            return []
+        if (frame := self._last.get(channel)) is not None:
+            return [Push(frame, (connection,))]
+        return [Push(frames.cache_miss(channel), (connection,)), Notify("cache_miss", channel)]
+
+    def _counted(self, channel: str, subscribers: Subscribers) -> list[Effect]:
+        return self._counts.changed(channel, subscribers) if self._counts is not None else []
+
+    def _check_room(self, connection: Connection) -> None:
+        most = self._limits.channels_per_connection
+        if len(connection.channels) >= most:
+            raise SubscriptionRefused("LimitReached", f"The connection is on {most} channels already", 4009)
+
+    def _check_seat(self, channel: str, member: User) -> None:
+        subscribers = self.channels.get(channel)
+        taken = subscribers.user_count if subscribers is not None else 0
+        most = self._limits.presence_members
+        if taken >= most and not (subscribers and subscribers.is_member(member.id)):
+            raise SubscriptionRefused("LimitReached", f"The channel has {most} members already", 4100)
+
+
+def _refused(connection: Connection, channel: str, kind: str, message: str, status: int) -> Push:
+    return Push(frames.subscription_error(channel, kind, message, status), (connection,))
