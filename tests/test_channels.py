@@ -15,7 +15,7 @@ from broadcaster import (
     PresenceChannel,
     PrivateChannel,
 )
-from broadcaster.channels import MAX_NAME_LENGTH, USER_PREFIX, Kind, check_name, kind_of
+from broadcaster.channels import MAX_NAME_LENGTH, USER_PREFIX, Kind, check_name, is_cached, kind_of
 
 LEGAL = string.ascii_letters + string.digits + "-_=@,.;"
 
@@ -107,6 +107,25 @@ def test_the_prefix_counts_towards_the_length() -> None:
 )
 def test_the_prefix_tells_the_kind(name: str, kind: Kind) -> None:
     assert kind_of(name) is kind
+
+
+@pytest.mark.parametrize(
+    ("name", "cached"),
+    [
+        ("cache-a", True),
+        ("private-cache-a", True),
+        ("presence-cache-a", True),
+        ("private-encrypted-cache-a", True),
+        ("cache", False),
+        ("Cache-a", False),
+        ("my-cache-a", False),
+        ("private-my-cache-a", False),
+        ("presence-private-cache-a", False),
+        ("#server-to-user-cache-a", False),
+    ],
+)
+def test_a_cache_channel_says_so_after_its_prefix(name: str, cached: bool) -> None:
+    assert is_cached(name) == cached
 
 
 def test_private_presence_and_encrypted_channels_are_guarded() -> None:
