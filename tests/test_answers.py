@@ -139,7 +139,17 @@ def test_a_malformed_socket_id_is_400_with_the_reason(socket_id: str, sign_in: b
     answer = manager().answer(ask(socket_id, "private-foobar"), 7, sign_in=sign_in)
 
     assert answer.status == 400
-    assert content(answer)["error"].startswith("invalid socket id")
+    expected = "invalid socket id" if socket_id else "socket_id is missing"
+    assert content(answer)["error"].startswith(expected)
+
+
+def test_laravel_echo_server_is_answered_though_it_tells_no_socket_id() -> None:
+    broadcast = BroadcastManager.from_dict({"driver": "redis"})
+    broadcast.channel("foobar")(lambda user: True)
+
+    answer = broadcast.answer(AuthRequest(body=b"channel_name=private-foobar"), "ann")
+
+    assert (answer.status, content(answer)) == (200, True)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ SHARED = {
     "pydantic_core": "the part of pydantic that encodes and decodes JSON",
 }
 ONLY_FOR = {
-    **dict.fromkeys(("django", "fastapi", "flask", "litestar", "sqlalchemy", "starlette"), {"contrib"}),
+    **{name: {"contrib"} for name in ("django", "fastapi", "flask", "litestar", "sqlalchemy", "starlette")},
     "pytest": {"pytest_plugin", "testing"},
     "rich": {"cli", "demo"},
     "typer": {"cli"},

@@ -201,7 +201,6 @@ def test_an_event_that_is_not_to_be_sent_is_no_plan() -> None:
         ((name for name in ("b", "a", "c")), ("b", "a", "c")),
         (["b", Channel("a"), "a", Channel("b"), "c"], ("b", "a", "c")),
         (["private-a", PrivateChannel("a")], ("private-a",)),
-        ({"a": 1}, ("a",)),
     ],
 )
 def test_an_event_goes_to_one_channel_or_several_each_named_once(
@@ -222,7 +221,15 @@ def test_an_illegal_channel_is_refused(on: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("on", "shown"), [(7, "7"), ([7], "7"), (["a", None], "None"), (b"lobby", "108"), (True, "True")]
+    ("on", "shown"),
+    [
+        (7, "7"),
+        ([7], "7"),
+        (["a", None], "None"),
+        (b"lobby", "108"),
+        (True, "True"),
+        ({"log": ["private-a"]}, "{'log': ['private-a']}"),
+    ],
 )
 def test_what_is_no_channel_is_refused_with_the_remedy(on: object, shown: str) -> None:
     with pytest.raises(TypeError) as caught:

@@ -342,6 +342,7 @@ def test_a_mistake_inside_of_a_factory_is_not_taken_for_a_wrong_option() -> None
         broadcast.driver()
 
     assert not isinstance(caught.value, ConfigurationError)
+    assert caught.value.__notes__ == ["while making the driver 'broken'"]
 
 
 def test_a_factory_that_fails_is_asked_again() -> None:

@@ -233,7 +233,8 @@ def _channel_names(channels: object, cls: type) -> tuple[str, ...]:
             return ()
         case Channel() | str():
             return (_channel_name(channels, cls),)
-    if not isinstance(channels, Iterable):
+    # The keys of a mapping would be taken for public channels; Laravel's map drivers to channels.
+    if not isinstance(channels, Iterable) or isinstance(channels, Mapping):
         raise _no_channel(channels, cls)
     # A dict keeps the order and drops a channel named twice: browsers would get the message twice.
     return tuple(dict.fromkeys(_channel_name(channel, cls) for channel in channels))

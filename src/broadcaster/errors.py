@@ -62,7 +62,8 @@ class InvalidSocketId(BroadcastError, ValueError):
     """A socket id does not have the protocol's shape; *socket_id* is what was given."""
 
     def __init__(self, socket_id: str) -> None:
-        super().__init__(f"invalid socket id {_shown(socket_id)!r}: digits, a dot and digits are expected")
+        wrong = f"invalid socket id {_shown(socket_id)!r}" if socket_id else "socket_id is missing"
+        super().__init__(f"{wrong}: digits, a dot and digits are expected")
         self.socket_id = socket_id
 
 

@@ -251,6 +251,9 @@ class BroadcastManager:
         self._making.append(name)
         try:
             return factory(**config.options)
+        except Exception as error:
+            error.add_note(f"while making the driver {name!r}")
+            raise
         finally:
             self._making.pop()
 

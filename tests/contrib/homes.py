@@ -73,12 +73,8 @@ class HomeContract:
 
     @pytest.fixture
     def home(self, broadcast: BroadcastManager) -> Iterator[Browser]:
-        limits = httpx.Limits(max_connections=CROWD)
-        with (
-            self.serve(self.app(broadcast)) as url,
-            httpx.Client(base_url=url, timeout=SECONDS, limits=limits) as http,
-        ):
-            yield Browser(http)
+        with self.serve(self.app(broadcast)) as url, Browser.at(url) as browser:
+            yield browser
 
     def test_a_private_channel_is_joined_by_whom_its_rule_lets_in(self, home: Browser) -> None:
         answer = home.ask("ann", channel_name="private-users.ann")
@@ -193,11 +189,12 @@ class HomeContract:
     def test_a_crowd_asks_at_once_and_everybody_gets_their_own_answer(self, home: Browser) -> None:
         def ask(number: int) -> None:
             name, socket_id = f"user{number}", f"{number}.{number}"
-            for channel in (f"private-crowd.{name}", f"private-users.{name}"):
-                answer = home.ask(name, channel_name=channel, socket_id=socket_id)
-                expected = {"auth": CREDENTIALS.channel_auth(socket_id, channel)}
-                assert (answer.status_code, answer.json()) == (200, expected)
-            assert home.ask(name, channel_name=f"private-users.user{number + 1}").status_code == 403
+            with home.another() as browser:
+                for channel in (f"private-crowd.{name}", f"private-users.{name}"):
+                    answer = browser.ask(name, channel_name=channel, socket_id=socket_id)
+                    expected = {"auth": CREDENTIALS.channel_auth(socket_id, channel)}
+                    assert (answer.status_code, answer.json()) == (200, expected)
+                assert browser.ask(name, channel_name=f"private-users.user{number + 1}").status_code == 403
 
         everybody(ask)
 
@@ -207,7 +204,9 @@ class HomeContract:
         def say(number: int) -> None:
             path = self.says[number % len(self.says)]
             headers = {"X-Socket-ID": f"{number}.{number}"}
-            home.http.post(path, params={"text": str(number)}, headers=headers).raise_for_status()
+            with home.another() as browser:
+                answer = browser.http.post(path, params={"text": str(number)}, headers=headers)
+            answer.raise_for_status()
 
         with capture(broadcast) as outbox:
             everybody(say)
@@ -248,6 +247,17 @@ class Browser:
     """What asks a home."""
 
     http: httpx.Client
+
+    @classmethod
+    @contextmanager
+    def at(cls, url: str) -> Iterator[Browser]:
+        """Connect to the home at *url* while the block lasts."""
+        with httpx.Client(base_url=url, timeout=4 * SECONDS, verify=False) as http:
+            yield cls(http)
+
+    def another(self) -> AbstractContextManager[Browser]:
+        """Connect to the same home, by connections of its own."""
+        return self.at(str(self.http.base_url))
 
     def ask(self, user: str | None, path: str = "/broadcasting/auth", **fields: Any) -> httpx.Response:
         """Ask for leave with the header that names *user*, for the connection 1.2 unless told otherwise."""
@@ -317,7 +327,7 @@ def everybody(do: Callable[[int], None]) -> None:
 def serving_asgi(app: Any) -> Iterator[str]:
     """Serve *app* with uvicorn, its lifespan included; the value is its URL."""
     with socket.create_server(("127.0.0.1", 0), backlog=2 * CROWD) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none", timeout_keep_alive=60))
 
         def serve() -> None:
             with suppress(SystemExit):  # the application does not start

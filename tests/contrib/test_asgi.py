@@ -154,7 +154,7 @@ async def test_the_prefix_can_be_another_and_counts_from_where_it_is_mounted(
 
     mounted = await called(app, b"", path="/shop/live/auth", root_path="/shop")
 
-    assert mounted == (400, b'{"error":"socket_id is missing"}')
+    assert mounted == (400, b'{"error":"channel_name is missing"}')
 
 
 async def test_a_body_is_read_in_parts_and_never_further_than_its_limit(broadcast: BroadcastManager) -> None:
