@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from broadcaster.protocol.api import ApiRequest
+from broadcaster.protocol.app import App
 from broadcaster.protocol.connection import Connection
 from broadcaster.protocol.effects import Effect, HangUp, Notify, Probe, Push
 from broadcaster.protocol.hub import Hub
 from broadcaster.protocol.limits import Limits
 from broadcaster.signing import Credentials, body_digest
 
-__all__ = ["CREDENTIALS", "Client", "Conversation", "Frame", "channel_auth", "data_of", "signed"]
+__all__ = ["APP", "CREDENTIALS", "Client", "Conversation", "Frame", "channel_auth", "data_of", "signed"]
 
 # The pair that Pusher's own pages use, and with them every vector in these tests.
 CREDENTIALS = Credentials("278d425bdf160c739803", "7ad3773142a6692b25b8")
+
+
+APP = App("1", CREDENTIALS.key, CREDENTIALS.secret)
 
 
 def channel_auth(socket_id: str, channel: str, channel_data: str | None = None) -> str:
@@ -128,7 +133,12 @@ class Conversation:
         self, limits: Limits | None = None, *, client_events: bool = True, subscription_counts: bool = False
     ) -> None:
         self.hub = Hub(
-            CREDENTIALS, limits, client_events=client_events, subscription_counts=subscription_counts
+            replace(
+                APP,
+                limits=limits or Limits(),
+                client_events=client_events,
+                subscription_counts=subscription_counts,
+            )
         )
         self.news: list[Notify] = []
         self.now = 1000.0

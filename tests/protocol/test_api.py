@@ -10,7 +10,7 @@ import pytest
 from broadcaster.protocol.api import ApiRequest, ApiResponse, answer
 from broadcaster.protocol.limits import Limits
 
-from .conversation import CREDENTIALS, Client, Conversation, signed
+from .conversation import Client, Conversation, signed
 
 NOW = 1_700_000_000
 EVENT = {"name": "news", "channels": ["a"], "data": "{}"}
@@ -18,7 +18,7 @@ EVENT = {"name": "news", "channels": ["a"], "data": "{}"}
 
 def ask(conversation: Conversation, request: ApiRequest) -> ApiResponse:
     """Answer *request*, and do what it asks for."""
-    response = answer(conversation.hub, CREDENTIALS, request, now=NOW)
+    response = answer(conversation.hub, request, now=NOW)
     conversation.perform(response.effects)
     return response
 
@@ -598,3 +598,24 @@ def test_an_old_request_is_not_played_again(age: int, status: int) -> None:
 
 def test_the_body_of_a_request_is_not_shown_where_the_request_is() -> None:
     assert "secret text" not in repr(signed("POST", "/apps/3/events", body=b"secret text"))
+
+
+# Too many requests
+
+
+def test_beyond_its_rate_an_application_is_told_to_come_back_later() -> None:
+    conversation = Conversation(Limits(api_requests_per_second=2))
+
+    answers = [get(conversation, "channels") for _ in range(5)]
+
+    assert [response.status for response in answers] == [200] * 4 + [429]
+    assert ("Retry-After", "1") in answers[-1].headers
+
+
+def test_a_request_that_is_not_signed_takes_nobodys_turn() -> None:
+    conversation = Conversation(Limits(api_requests_per_second=1))
+
+    for _ in range(10):
+        assert ask(conversation, ApiRequest("GET", "/apps/3/channels")).status == 401
+
+    assert get(conversation, "channels").status == 200

@@ -8,6 +8,7 @@ import pytest
 from broadcaster.protocol.api import ApiRequest
 from broadcaster.protocol.api_auth import check_signature
 from broadcaster.protocol.api_errors import ApiError
+from broadcaster.protocol.app import App
 from broadcaster.signing import Credentials, body_digest
 
 from .conversation import CREDENTIALS, signed
@@ -173,7 +174,14 @@ VECTORS = {
 
 
 def check(request: ApiRequest, *, credentials: Credentials = CREDENTIALS, now: float = NOW) -> None:
-    check_signature(credentials, request.method, request.path, request.query, request.body, now=now)
+    check_signature(
+        App("1", credentials.key, credentials.secret),
+        request.method,
+        request.path,
+        request.query,
+        request.body,
+        now=now,
+    )
 
 
 def refusal(request: ApiRequest, *, now: float = NOW) -> str:

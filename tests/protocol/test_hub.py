@@ -11,7 +11,7 @@ from broadcaster.protocol.effects import Effect, HangUp, Push
 from broadcaster.protocol.hub import Hub
 from broadcaster.protocol.limits import Limits
 
-from .conversation import CREDENTIALS, Client, Conversation, data_of
+from .conversation import APP, CREDENTIALS, Client, Conversation, data_of
 
 
 def connected(limits: Limits | None = None) -> tuple[Conversation, Client]:
@@ -595,7 +595,7 @@ def test_hubs_share_nothing() -> None:
 
 
 def test_an_error_frame_goes_before_the_close() -> None:
-    hub = Hub(CREDENTIALS)
+    hub = Hub(APP)
     connection = Connection("1.1", Conversation().connects())
     hub.connected(connection, 0.0)
 

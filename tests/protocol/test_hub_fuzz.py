@@ -201,7 +201,7 @@ def test_any_signed_request_gets_an_answer(
     (client,) = conversation.subscribed("a", 1)
 
     request = signed(method, f"/apps/3/{path}", body=body, query=query.items())
-    response = answer(conversation.hub, CREDENTIALS, request, now=1_700_000_000)
+    response = answer(conversation.hub, request, now=1_700_000_000)
     conversation.perform(response.effects)
 
     assert response.status in {200, 400, 405, 413}
@@ -221,7 +221,7 @@ def test_any_unsigned_request_is_refused(path: str, query: list[tuple[str, str]]
         ("POST", f"/apps/3/events{path}"),
         ("GET", f"/apps/3/channels/{path}"),
     ]:
-        response = answer(hub, CREDENTIALS, ApiRequest(method, address, query, body), now=0)
+        response = answer(hub, ApiRequest(method, address, query, body), now=0)
 
         assert response.status in {401, 404, 405}
         assert response.effects == []

@@ -14,6 +14,7 @@ from typing import Any
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
+from websockets.typing import Origin
 
 from broadcaster import AnonymousEvent, BroadcastManager, Settings
 from broadcaster.server import App, AsgiServer, ServerThread
@@ -59,8 +60,13 @@ class Client:
 
 
 @contextmanager
-def client(port: int, *, key: str = APP.key, query: str = "?protocol=7") -> Iterator[Client]:
-    with connect(f"ws://127.0.0.1:{port}/app/{key}{query}", open_timeout=SECONDS, close_timeout=1) as socket:
+def client(
+    port: int, *, key: str = APP.key, query: str = "?protocol=7", origin: str | None = None
+) -> Iterator[Client]:
+    url = f"ws://127.0.0.1:{port}/app/{key}{query}"
+    with connect(
+        url, open_timeout=SECONDS, close_timeout=1, origin=None if origin is None else Origin(origin)
+    ) as socket:
         yield Client(socket)
 
 

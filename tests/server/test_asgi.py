@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 
 import pytest
 import uvicorn
@@ -13,8 +14,10 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from broadcaster import AnonymousEvent, BroadcastManager, ConfigurationError, DeliveryError, Settings
+from broadcaster.protocol.limits import Limits
 from broadcaster.server import AsgiServer
 from broadcaster.server.asgi import Event
 from tests.server.clients import (
@@ -148,6 +151,18 @@ def test_a_refused_connection_gets_an_error_frame_and_the_same_close_code(port: 
     assert closed.value.rcvd.code == 4001
 
 
+def test_a_page_of_another_origin_is_4009_and_one_address_has_its_limit() -> None:
+    app = replace(APP, origins=("https://example.com",), limits=Limits(connections_per_address=1))
+    with serving(AsgiServer([app])) as port, client(port, origin="https://example.com"):
+        codes = []
+        for origin in ("https://evil.test", "https://example.com"):
+            url = f"ws://127.0.0.1:{port}/app/{APP.key}?protocol=7"
+            with connect(url, origin=Origin(origin)) as refused:
+                codes.append(json.loads(refused.recv(timeout=SECONDS))["data"]["code"])
+
+    assert codes == [4009, 4100]
+
+
 def test_a_websocket_elsewhere_than_under_app_is_refused(port: int) -> None:
     with pytest.raises(InvalidStatus), connect(f"ws://127.0.0.1:{port}/chat"):
         pass
@@ -200,7 +215,7 @@ async def test_a_conversation_that_is_cancelled_leaves_no_task_behind(server: As
     incoming: asyncio.Queue[Event] = asyncio.Queue()
     outgoing: asyncio.Queue[Event] = asyncio.Queue()
     incoming.put_nowait({"type": "websocket.connect"})
-    scope = {"type": "websocket", "path": f"/app/{APP.key}", "query_string": b"protocol=7"}
+    scope = {"type": "websocket", "path": f"/app/{APP.key}", "query_string": b"protocol=7", "headers": []}
     async with server.running(), asyncio.timeout(SECONDS):
         conversation = asyncio.create_task(server(scope, incoming.get, outgoing.put))
         while (await outgoing.get())["type"] != "websocket.send":

@@ -1,13 +1,16 @@
 import json
 import socket
+from dataclasses import replace
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from broadcaster import AnonymousEvent, BroadcastManager, Settings
+from broadcaster.protocol.limits import Limits
 from broadcaster.server import App, ServerThread
-from tests.server.clients import APP, SECONDS, call, client, plain, raw, read_all
+from tests.server.clients import APP, SECONDS, call, client, plain, raw, read_all, wait_until
 
 
 def local(server: ServerThread) -> BroadcastManager:
@@ -45,6 +48,30 @@ def test_a_refused_connection_gets_an_error_frame_and_then_the_same_close_code(
     assert error["data"]["code"] == code
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == code
+
+
+def refused_code(port: int, *, origin: str | None = None) -> int:
+    """Return the code of the error frame that a connection gets instead of its first frame."""
+    url = f"ws://127.0.0.1:{port}/app/{APP.key}?protocol=7"
+    with connect(url, origin=None if origin is None else Origin(origin)) as browser:
+        return int(json.loads(browser.recv(timeout=SECONDS))["data"]["code"])
+
+
+def test_a_page_of_another_origin_is_4009() -> None:
+    with ServerThread([replace(APP, origins=("https://example.com",))], port=0) as server:
+        assert refused_code(server.port, origin="https://evil.test") == 4009
+        with client(server.port) as native, client(server.port, origin="https://example.com") as page:
+            assert native.is_alive()
+            assert page.is_alive()
+
+
+def test_too_many_connections_from_one_address_are_4100_until_one_is_closed() -> None:
+    with ServerThread([replace(APP, limits=Limits(connections_per_address=1))], port=0) as server:
+        with client(server.port):
+            assert refused_code(server.port) == 4100
+        wait_until(lambda: server.connection_count == 0)
+        with client(server.port) as browser:
+            assert browser.is_alive()
 
 
 def test_a_websocket_elsewhere_than_under_app_is_not_found(server: ServerThread) -> None:

@@ -1,15 +1,20 @@
 import asyncio
+import json
 import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from types import FrameType
 
 import pytest
 
-from broadcaster import Message
+from broadcaster import ConfigurationError, Message
 from broadcaster.protocol.api import ApiRequest
-from broadcaster.protocol.handshake import Refusal
-from broadcaster.server.node import Node
+from broadcaster.protocol.handshake import Refusal, Visit
+from broadcaster.protocol.limits import Limits
+from broadcaster.server.apps import App
+from broadcaster.server.node import Node, Session
+from broadcaster.signing import Credentials
 from tests.server.clients import APP
 
 
@@ -38,7 +43,7 @@ async def test_a_frame_is_encoded_once_however_many_connections_get_it() -> None
 
     node = Node([APP], encode=encode)
     wires = [Recording() for _ in range(100)]
-    hub = node.admit(APP.key, {"protocol": "7"})
+    hub = node.admit(APP.key, Visit({"protocol": "7"}))
     assert not isinstance(hub, Refusal)
     for wire in wires:
         node.connect(hub, wire).received('{"event":"pusher:subscribe","data":{"channel":"c"}}')
@@ -53,7 +58,7 @@ async def test_a_frame_is_encoded_once_however_many_connections_get_it() -> None
 async def test_closing_hangs_up_on_everybody_with_4100_and_is_told_to_health_checks() -> None:
     node = Node([APP], encode=str)
     node.open()
-    hub = node.admit(APP.key, {"protocol": "7"})
+    hub = node.admit(APP.key, Visit({"protocol": "7"}))
     assert not isinstance(hub, Refusal)
     wire = Recording()
     node.connect(hub, wire)
@@ -73,7 +78,7 @@ def test_who_may_not_open_a_connection_is_told_why(key: str, params: dict[str, s
     node = Node([APP], encode=str)
     wire = Recording()
 
-    refusal = node.admit(key, params)
+    refusal = node.admit(key, Visit(params))
     assert isinstance(refusal, Refusal)
     node.refuse(refusal, wire)
 
@@ -84,7 +89,7 @@ def test_who_may_not_open_a_connection_is_told_why(key: str, params: dict[str, s
 async def test_a_message_that_its_sender_gave_up_on_is_not_pushed_any_more() -> None:
     node = Node([APP], encode=str)
     node.open()
-    hub = node.admit(APP.key, {"protocol": "7"})
+    hub = node.admit(APP.key, Visit({"protocol": "7"}))
     assert not isinstance(hub, Refusal)
     wire = Recording()
     node.connect(hub, wire).received('{"event":"pusher:subscribe","data":{"channel":"c"}}')
@@ -119,3 +124,84 @@ async def test_a_node_that_closes_while_another_thread_publishes_breaks_nothing_
     await asyncio.wait_for(asyncio.wrap_future(future), 5.0)
 
     assert not node.is_open
+
+
+# Applications that come, change and go
+
+OLD = App("1", "old-key", "old-secret")
+NEW = App("1", "new-key", "new-secret", other_keys=(OLD.credentials,))
+
+
+def connect(node: Node, key: str) -> tuple[Session, Recording]:
+    hub = node.admit(key, Visit({"protocol": "7"}))
+    assert not isinstance(hub, Refusal)
+    wire = Recording()
+    return node.connect(hub, wire), wire
+
+
+def subscribe(session: Session, wire: Recording, credentials: Credentials) -> str:
+    """Subscribe to a private channel by a signature with *credentials*; return what comes back."""
+    socket_id = json.loads(json.loads(str(wire.said[0]))["data"])["socket_id"]
+    auth = credentials.channel_auth(socket_id, "private-a")
+    data = {"channel": "private-a", "auth": auth}
+    session.received(json.dumps({"event": "pusher:subscribe", "data": data}))
+    return str(json.loads(str(wire.said[-1]))["event"])
+
+
+def test_a_key_is_replaced_without_a_connection_being_dropped() -> None:
+    node = Node([OLD], encode=str)
+    session, wire = connect(node, "old-key")
+
+    node.reload([NEW])
+    by_both = [subscribe(session, wire, pair) for pair in (OLD.credentials, NEW.credentials)]
+    connect(node, "old-key")
+    connect(node, "new-key")
+    node.reload([replace(NEW, other_keys=())])
+
+    assert by_both == ["pusher_internal:subscription_succeeded"] * 2
+    assert subscribe(session, wire, OLD.credentials) == "pusher:subscription_error"
+    assert isinstance(node.admit("old-key", Visit({"protocol": "7"})), Refusal)
+    assert node.connection_count == 3
+    assert not any(isinstance(said, tuple) for said in wire.said)
+
+
+def test_what_was_joined_stays_joined_when_the_limits_change() -> None:
+    node = Node([OLD], encode=str)
+    session, wire = connect(node, "old-key")
+    subscribe(session, wire, OLD.credentials)
+
+    node.reload([replace(OLD, client_events=False, limits=Limits(channels_per_connection=1))])
+    hub = node.admit("old-key", Visit({"protocol": "7"}))
+    assert not isinstance(hub, Refusal)
+    node.perform(hub.broadcast("news", ["private-a"], "{}"))
+
+    assert wire.said[-1] == '{"event":"news","channel":"private-a","data":"{}"}'
+
+
+def test_an_application_that_is_gone_is_4001_for_its_connections_and_no_others() -> None:
+    other = App("2", "other-key", "other-secret")
+    node = Node([OLD, other], encode=str)
+    _, gone = connect(node, "old-key")
+    _, stays = connect(node, "other-key")
+
+    node.reload([other])
+
+    assert gone.said[-1] == (4001, "The application is not served any more")
+    assert len(stays.said) == 1
+    assert node.connection_count == 1
+
+
+def test_applications_that_cannot_be_served_change_nothing() -> None:
+    node = Node([OLD], encode=str)
+    connect(node, "old-key")
+
+    with pytest.raises(ConfigurationError):
+        node.reload([])
+
+    assert (node.apps, node.connection_count) == ([OLD], 1)
+
+
+def test_an_application_that_is_disabled_answers_403_to_its_api() -> None:
+    node = Node([replace(OLD, enabled=False)], encode=str)
+
+    assert node.answer(ApiRequest("GET", "/apps/1/channels")).status == 403

@@ -18,7 +18,6 @@ from broadcaster.protocol.api_bodies import Trigger, read_batch, read_ids, read_
 from broadcaster.protocol.api_errors import ApiError
 from broadcaster.protocol.effects import Effect
 from broadcaster.protocol.hub import Hub
-from broadcaster.signing import Credentials
 
 __all__ = ["ApiRequest", "ApiResponse", "answer"]
 
@@ -51,18 +50,25 @@ class ApiResponse:
         """The headers that go with the body."""
         kind = "application/json" if self.status == 200 else "text/plain; charset=utf-8"
         allowed = [("Allow", self.allow)] if self.allow else []
-        return [("Content-Type", kind), *allowed]
+        later = [("Retry-After", "1")] if self.status == 429 else []
+        return [("Content-Type", kind), *allowed, *later]
 
 
-def answer(hub: Hub, credentials: Credentials, request: ApiRequest, *, now: float) -> ApiResponse:
+def answer(hub: Hub, request: ApiRequest, *, now: float) -> ApiResponse:
     """Answer a request to `/apps/{app_id}/...`; *now* is Unix time in seconds."""
     try:
         handler, argument = _route(request)
-        check_signature(credentials, request.method, request.path, request.query, request.body, now=now)
+        check_signature(hub.app, request.method, request.path, request.query, request.body, now=now)
+        _check_rate(hub, now)
         body, effects = handler(hub, request, argument)
     except ApiError as error:
         return ApiResponse(error.status, error.message, allow=error.allow)
     return ApiResponse(200, encode(body), effects)
+
+
+def _check_rate(hub: Hub, now: float) -> None:
+    if not hub.takes_request(now):
+        raise ApiError(429, "too many requests to this application; try again in a second")
 
 
 _Answer: TypeAlias = tuple[dict[str, Any], list[Effect]]
@@ -70,7 +76,7 @@ _Handler: TypeAlias = Callable[[Hub, ApiRequest, str], _Answer]
 
 
 def _events(hub: Hub, request: ApiRequest, _: str) -> _Answer:
-    trigger = read_trigger(request.body, hub.limits)
+    trigger = read_trigger(request.body, hub.app.limits)
     effects = _push(hub, [trigger], request.ids)
     if not trigger.info:
         return {}, effects
@@ -80,7 +86,7 @@ def _events(hub: Hub, request: ApiRequest, _: str) -> _Answer:
 
 
 def _batch_events(hub: Hub, request: ApiRequest, _: str) -> _Answer:
-    triggers = read_batch(request.body, hub.limits)
+    triggers = read_batch(request.body, hub.app.limits)
     effects = _push(hub, triggers, request.ids)
     if not any(trigger.info for trigger in triggers):
         return {}, effects

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from urllib.parse import unquote
 
 from broadcaster.protocol.api_errors import ApiError
+from broadcaster.protocol.app import App
 from broadcaster.signing import Credentials, body_digest
 
 __all__ = ["check_signature"]
@@ -14,7 +15,7 @@ _WINDOW = 600
 
 
 def check_signature(
-    credentials: Credentials,
+    app: App,
     method: str,
     path: str,
     query: Sequence[tuple[str, str]],
@@ -27,7 +28,8 @@ def check_signature(
     params = {name.lower(): value for name, value in query}
     if len(params) != len(query):
         raise ApiError(401, "a query parameter is given twice")
-    if params.get("auth_key") != credentials.key:
+    credentials = app.keyring.get(params.get("auth_key", ""))
+    if credentials is None:
         raise ApiError(401, "auth_key is missing, or not this application's key")
     if params.get("auth_version") != "1.0":
         raise ApiError(401, "auth_version must be 1.0")

@@ -16,6 +16,9 @@ class Code(IntEnum):
     """One error or close code."""
 
     UNKNOWN_APP = 4001
+    APP_DISABLED = 4003
+    OVER_QUOTA = 4004
+    """The application has as many connections as it may have; clients give up."""
     UNSUPPORTED_PROTOCOL = 4007
     NO_PROTOCOL = 4008
     UNAUTHORIZED = 4009

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from broadcaster.protocol.rates import Bucket
+
 __all__ = ["Connection", "User", "Wire"]
 
 
@@ -34,13 +36,15 @@ class User:
 
 
 class Connection:
-    """One connection, known to clients by its *socket_id*."""
+    """One connection, known to clients by its *socket_id*, from the network's *address*."""
 
     __slots__ = (
         "_burst",
         "_second",
+        "address",
         "authorized",
         "channels",
+        "frames",
         "opened",
         "probed",
         "seen",
@@ -49,8 +53,10 @@ class Connection:
         "wire",
     )
 
-    def __init__(self, socket_id: str, wire: Wire) -> None:
+    def __init__(self, socket_id: str, wire: Wire, address: str = "") -> None:
         self.socket_id = socket_id
+        self.address = address
+        self.frames = Bucket()
         self.wire = wire
         self.channels: dict[str, str | None] = {}
         """Each subscribed channel, with the connection's user id there (None outside of presence)."""

@@ -7,10 +7,19 @@ from dataclasses import dataclass
 
 from broadcaster.protocol.codes import Code
 
-__all__ = ["Refusal", "unknown_app", "unsupported_protocol"]
+__all__ = ["Refusal", "Visit", "unknown_app", "unsupported_protocol"]
 
 # pusher-js and Swift speak 7; the Java client still says 5, and works with what 7 sends.
 _SUPPORTED = frozenset({"5", "6", "7"})
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What a client comes with: the *params* of its query, its *origin* if it is a page, its *address*."""
+
+    params: Mapping[str, str]
+    origin: str | None = None
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 from broadcaster.channels import Kind, is_cached, kind_of
 from broadcaster.errors import ProtocolViolation
 from broadcaster.protocol import frames
+from broadcaster.protocol.app import App
 from broadcaster.protocol.codes import Code
 from broadcaster.protocol.commands import (
     ClientEvent,
@@ -20,14 +21,15 @@ from broadcaster.protocol.commands import (
     parse,
 )
 from broadcaster.protocol.connection import Connection, User
+from broadcaster.protocol.door import Door
 from broadcaster.protocol.effects import Effect, HangUp, Notify, Probe, Push
-from broadcaster.protocol.limits import Limits
+from broadcaster.protocol.handshake import Refusal, Visit
 from broadcaster.protocol.membership import Membership
+from broadcaster.protocol.rates import Bucket
 from broadcaster.protocol.recent import Recent
 from broadcaster.protocol.subscribers import Subscribers
 from broadcaster.protocol.users import Users
 from broadcaster.protocol.verification import Verifier
-from broadcaster.signing import Credentials
 
 __all__ = ["Hub"]
 
@@ -35,39 +37,49 @@ __all__ = ["Hub"]
 class Hub:
     """Connections, channels and users of one application; every method returns effects in order.
 
-    Nothing a client sends raises out of it. Times are seconds of one monotonic clock. *client_events* lets
-    clients whisper to each other; *subscription_counts* tells subscribers how many they are.
+    Nothing a client sends raises out of it. Times are seconds of one monotonic clock.
     """
 
-    def __init__(
-        self,
-        credentials: Credentials,
-        limits: Limits | None = None,
-        *,
-        client_events: bool = True,
-        subscription_counts: bool = False,
-    ) -> None:
-        self.limits = limits or Limits()
+    def __init__(self, app: App) -> None:
         self.connections: dict[str, Connection] = {}
-        self._verifier = Verifier(credentials, self.limits)
-        self._membership = Membership(self._verifier, self.limits, counts=subscription_counts)
+        self._membership = Membership(app)
         self._users = Users()
+        self._door = Door(app)
+        self._requests = Bucket()
         self._pushed: Recent[tuple[str, str], None] = Recent(
-            seconds=self.limits.repeat_window, most=self.limits.repeats_remembered
+            seconds=app.limits.repeat_window, most=app.limits.repeats_remembered
         )
-        self._client_events = client_events
+        self.update(app)
+
+    def update(self, app: App) -> None:
+        """Go on by the rules of *app*; connections stay, and so does what they have joined."""
+        self.app = app
+        self._verifier = Verifier(app)
+        self._membership.update(app)
+        self._door.update(app)
+        self._pushed.resize(seconds=app.limits.repeat_window, most=app.limits.repeats_remembered)
 
     @property
     def channels(self) -> dict[str, Subscribers]:
         """The occupied channels: each name, with who is subscribed."""
         return self._membership.channels
 
+    def refusal(self, visit: Visit) -> Refusal | None:
+        """Return why a client may not connect, or None."""
+        return self._door.refusal(visit)
+
+    def takes_request(self, now: float) -> bool:
+        """Count one request to the HTTP API; False when there are too many."""
+        per_second = self.app.limits.api_requests_per_second
+        return self._requests.take(now, per_second=per_second, burst=2 * per_second)
+
     def connected(self, connection: Connection, now: float) -> list[Effect]:
         """Let a connection in; its socket id must not be in use."""
+        self._door.entered(connection.address)
         connection.opened = now
         connection.touch(now)
         self.connections[connection.socket_id] = connection
-        established = frames.connection_established(connection.socket_id, self.limits.activity_timeout)
+        established = frames.connection_established(connection.socket_id, self.app.limits.activity_timeout)
         return [Push(established, (connection,))]
 
     def received(self, connection: Connection, text: str, now: float) -> list[Effect]:
@@ -75,6 +87,9 @@ class Hub:
         if not self._knows(connection):
             return []
         connection.touch(now)
+        limits = self.app.limits
+        if not connection.frames.take(now, per_second=limits.frames_per_second, burst=limits.frame_burst):
+            return self._hang_up(connection, Code.BACK_OFF, "Too many frames")
         try:
             return self._obey(connection, parse(text), now)
         except ProtocolViolation as violation:
@@ -86,6 +101,7 @@ class Hub:
         if not self._knows(connection):
             return []
         del self.connections[connection.socket_id]
+        self._door.left(connection.address)
         effects = self._users.sign_out(connection)
         for channel in list(connection.channels):
             effects += self._membership.leave(connection, channel)
@@ -125,11 +141,11 @@ class Hub:
             if self._is_nobody(connection, now):
                 effects += self._hang_up(connection, Code.UNAUTHORIZED, "Nobody signed in in time")
             elif connection.probed is None:
-                if now - connection.seen >= self.limits.activity_timeout:
+                if now - connection.seen >= self.app.limits.activity_timeout:
                     connection.probed = now
                     effects.append(Probe(connection))
             # Counted from the question: a tick that comes late must not cost the peer its time to answer.
-            elif now - connection.probed >= self.limits.pong_timeout:
+            elif now - connection.probed >= self.app.limits.pong_timeout:
                 effects += self._hang_up(connection, Code.NO_PONG, "Pong reply not received in time")
         return effects
 
@@ -158,6 +174,7 @@ class Hub:
         self.connections.clear()
         self.channels.clear()
         self._users.clear()
+        self._door.clear()
         return effects
 
     def _knows(self, connection: Connection) -> bool:
@@ -193,8 +210,8 @@ class Hub:
         ]
 
     def _objection(self, connection: Connection, event: ClientEvent, now: float) -> str | None:
-        limits = self.limits
-        if not self._client_events:
+        limits = self.app.limits
+        if not self.app.client_events:
             return "The application does not accept client events"
         if kind_of(event.channel) not in {Kind.PRIVATE, Kind.PRESENCE}:
             return "Client event rejected - only supported on private and presence channels"
@@ -216,7 +233,7 @@ class Hub:
             raise ProtocolViolation(Code.UNAUTHORIZED, "The connection is signed in as another user")
         connection.authorized = True
         signed_in = Push(frames.signed_in(command.user_data), (connection,))
-        most = self.limits.watchlist
+        most = self.app.limits.watchlist
         if len(user.watchlist) <= most:
             return [signed_in, *self._users.sign_in(connection, user)]
         error = frames.error(
@@ -244,5 +261,5 @@ class Hub:
 
     def _is_nobody(self, connection: Connection, now: float) -> bool:
         """Whether a connection has had its time to say who it is."""
-        timeout = self.limits.sign_in_timeout
+        timeout = self.app.limits.sign_in_timeout
         return 0 < timeout <= now - connection.opened and not connection.authorized

@@ -20,6 +20,9 @@ class Limits:
     A cache channel's last event is kept for *cache_seconds*; *cached_events* channels have one at most.
     A connection that neither signs in nor joins a guarded channel within *sign_in_timeout* is closed; 0
     waits for ever.
+    *connections* are those of the application on one node, *connections_per_address* those of one address
+    among them, 0 for any number. A connection may send *frame_burst* frames at once and *frames_per_second*
+    for ever; the HTTP API takes *api_requests_per_second*, and twice as many at once. 0 counts none.
     Raises `ConfigurationError` for a timeout that no client could live with.
     """
 
@@ -41,6 +44,11 @@ class Limits:
     cached_events: int = 1_000
     watchlist: int = 100
     sign_in_timeout: int = 0
+    connections: int = 0
+    connections_per_address: int = 0
+    frames_per_second: int = 50
+    frame_burst: int = 2_000
+    api_requests_per_second: int = 0
 
     def __post_init__(self) -> None:
         if self.activity_timeout < 1:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from broadcaster.channels import check_name, is_cached, kind_of
 from broadcaster.errors import InvalidChannelName
 from broadcaster.protocol import frames
+from broadcaster.protocol.app import App
 from broadcaster.protocol.commands import Subscribe
 from broadcaster.protocol.connection import Connection, User
 from broadcaster.protocol.counts import Counts
 from broadcaster.protocol.effects import Effect, Notify, Push
-from broadcaster.protocol.limits import Limits
 from broadcaster.protocol.recent import Recent
 from broadcaster.protocol.subscribers import Subscribers
 from broadcaster.protocol.verification import SubscriptionRefused, Verifier
@@ -18,17 +18,20 @@ __all__ = ["Membership"]
 
 
 class Membership:
-    """The channels of one application on one node; *verifier* lets connections in.
+    """The channels of one application on one node."""
 
-    With *counts* subscribers hear how many they are.
-    """
-
-    def __init__(self, verifier: Verifier, limits: Limits, *, counts: bool) -> None:
+    def __init__(self, app: App) -> None:
         self.channels: dict[str, Subscribers] = {}
-        self._verifier = verifier
-        self._limits = limits
-        self._counts = Counts() if counts else None
-        self._last: Recent[str, str] = Recent(seconds=limits.cache_seconds, most=limits.cached_events)
+        self._counts = Counts()
+        self._last: Recent[str, str] = Recent(seconds=app.limits.cache_seconds, most=app.limits.cached_events)
+        self.update(app)
+
+    def update(self, app: App) -> None:
+        """Go on by the rules of *app*; who is on a channel stays there."""
+        self._verifier = Verifier(app)
+        self._limits = app.limits
+        self._counting = app.subscription_counts
+        self._last.resize(seconds=app.limits.cache_seconds, most=app.limits.cached_events)
 
     def subscribe(self, connection: Connection, command: Subscribe) -> list[Effect]:
         """Let a connection onto a channel, or say why not."""
@@ -73,7 +76,7 @@ class Membership:
     def tick(self, now: float) -> list[Effect]:
         """Forget what is old, and tell the counts that were put off."""
         self._last.tick(now)
-        return self._counts.tick(now, self.channels) if self._counts is not None else []
+        return self._counts.tick(now, self.channels)
 
     def _join(self, connection: Connection, channel: str, member: User | None) -> list[Effect]:
         """Subscribe; on a presence channel the others hear of a user's first connection."""
@@ -112,7 +115,7 @@ class Membership:
         return [Push(frames.cache_miss(channel), (connection,)), Notify("cache_miss", channel)]
 
     def _counted(self, channel: str, subscribers: Subscribers) -> list[Effect]:
-        return self._counts.changed(channel, subscribers) if self._counts is not None else []
+        return self._counts.changed(channel, subscribers) if self._counting else []
 
     def _check_room(self, connection: Connection) -> None:
         most = self._limits.channels_per_connection

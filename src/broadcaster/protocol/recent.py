@@ -41,6 +41,12 @@ class Recent(Generic[K, V]):
         if len(self._held) > self._most:
             del self._held[next(iter(self._held))]
 
+    def resize(self, *, seconds: float, most: int) -> None:
+        """Remember as much as that from now on."""
+        self._seconds, self._most = seconds, most
+        while len(self._held) > max(most, 0):
+            del self._held[next(iter(self._held))]
+
     def tick(self, now: float) -> None:
         """Tell the time, and forget what is older."""
         self._now = now

@@ -7,10 +7,10 @@ from typing import Any
 from broadcaster.channels import USER_PREFIX, Kind, kind_of
 from broadcaster.encoding import decode, encode
 from broadcaster.errors import ProtocolViolation, UnencodableData
+from broadcaster.protocol.app import App
 from broadcaster.protocol.codes import Code
 from broadcaster.protocol.commands import SignIn, Subscribe
 from broadcaster.protocol.connection import Connection, User
-from broadcaster.protocol.limits import Limits
 from broadcaster.signing import Credentials
 
 __all__ = ["SubscriptionRefused", "Verifier"]
@@ -27,9 +27,9 @@ class SubscriptionRefused(Exception):
 class Verifier:
     """Checks signatures over the exact text that was received, never over a spelling of our own."""
 
-    def __init__(self, credentials: Credentials, limits: Limits) -> None:
-        self._credentials = credentials
-        self._limits = limits
+    def __init__(self, app: App) -> None:
+        self._keyring = app.keyring
+        self._limits = app.limits
 
     def admit(self, connection: Connection, command: Subscribe) -> User | None:
         """Return the member that joins a presence channel, None on any other kind of channel.
@@ -41,8 +41,10 @@ class Verifier:
             self._check_own_channel(connection, command.channel)
         elif kind.guarded:
             covered = command.channel_data if kind is Kind.PRESENCE else None
-            expected = self._credentials.channel_auth(connection.socket_id, command.channel, covered)
-            if not Credentials.matches(expected, command.auth):
+            signer = self._signer_of(command.auth)
+            if signer is None or not Credentials.matches(
+                signer.channel_auth(connection.socket_id, command.channel, covered), command.auth
+            ):
                 raise _unauthorized(
                     f"Invalid signature for {command.channel} and socket {connection.socket_id}"
                 )
@@ -55,8 +57,10 @@ class Verifier:
 
         Raises `ProtocolViolation` for signed data that does not describe a user.
         """
-        expected = self._credentials.user_auth(connection.socket_id, command.user_data)
-        if not Credentials.matches(expected, command.auth):
+        signer = self._signer_of(command.auth)
+        if signer is None or not Credentials.matches(
+            signer.user_auth(connection.socket_id, command.user_data), command.auth
+        ):
             return None
         data = _json_object(command.user_data)
         user_id = data.get("id") if data is not None else None
@@ -69,6 +73,9 @@ class Verifier:
         if not isinstance(watchlist, list) or not all(isinstance(watched, str) for watched in watchlist):
             raise ProtocolViolation(Code.UNAUTHORIZED, "watchlist must be a list of user ids")
         return User(user_id, data.get("user_info"), tuple(dict.fromkeys(watchlist)))
+
+    def _signer_of(self, auth: str) -> Credentials | None:
+        return self._keyring.get(auth.partition(":")[0])
 
     def _check_own_channel(self, connection: Connection, channel: str) -> None:
         if connection.user is None or channel != USER_PREFIX + connection.user.id:

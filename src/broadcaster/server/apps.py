@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from broadcaster.errors import ConfigurationError
-from broadcaster.protocol.limits import Limits
-from broadcaster.signing import Credentials
+from broadcaster.protocol.app import App
+from broadcaster.protocol.origins import Origins
 
 __all__ = ["App", "check_apps"]
 
 
-@dataclass(frozen=True, slots=True)
-class App:
-    """One application: its *id* in the HTTP API, the *key* that clients give, the *secret* that signs.
-
-    Nothing crosses from one application to another. *client_events* lets clients whisper to each other;
-    *subscription_counts* tells the subscribers of a channel how many they are.
-    """
-
-    id: str
-    key: str
-    secret: str = field(repr=False)
-    client_events: bool = True
-    subscription_counts: bool = False
-    limits: Limits = field(default_factory=Limits)
-
-    @property
-    def credentials(self) -> Credentials:
-        """The key and the secret."""
-        return Credentials(self.key, self.secret)
-
-
 def check_apps(apps: Iterable[App]) -> list[App]:
-    """Return *apps* as a list; raise `ConfigurationError` when they cannot be told apart."""
+    """Return *apps* as a list; raise `ConfigurationError` when they cannot be told apart, or served."""
     checked = list(apps)
     if not checked:
         raise ConfigurationError("a server needs at least one App")
     for name in ("id", "key", "secret"):
-        values = [getattr(app, name) for app in checked]
-        if not all(values):
+        if not all(getattr(app, name) for app in checked):
             raise ConfigurationError(f"an App has an empty {name}")
-        if name != "secret" and len(set(values)) < len(values):
-            raise ConfigurationError(f"two Apps have the same {name}")
+    if not all(pair.key and pair.secret for app in checked for pair in app.other_keys):
+        raise ConfigurationError("an App has an empty key or secret in other_keys")
+    _check_unique("id", [app.id for app in checked])
+    _check_unique("key", [pair.key for app in checked for pair in (app.credentials, *app.other_keys)])
+    for app in checked:
+        Origins(app.origins)
     return checked
+
+
+def _check_unique(name: str, values: Iterable[str]) -> None:
+    if twice := [value for value, count in Counter(values).items() if count > 1]:
+        raise ConfigurationError(f"two Apps have the same {name}: {twice[0]!r}")

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 from broadcaster.errors import ConfigurationError
 from broadcaster.messages import Message
 from broadcaster.protocol.api import ApiRequest, ApiResponse
-from broadcaster.protocol.handshake import Refusal
+from broadcaster.protocol.handshake import Refusal, Visit
 from broadcaster.server.apps import App
 from broadcaster.server.node import Node, Session
 from broadcaster.server.query import parse_query, read_params
@@ -137,13 +137,12 @@ class AsgiServer:
             await wire.end()
 
     async def _converse(self, path: str, scope: Scope, receive: Receive, wire: AsgiWire) -> None:
-        params = read_params(scope["query_string"].decode("latin-1"))
-        admitted = self._node.admit(unquote(path.removeprefix("/app/")), params)
+        admitted = self._node.admit(unquote(path.removeprefix("/app/")), visit := _visit(scope))
         if isinstance(admitted, Refusal):
             self._node.refuse(admitted, wire)
             await asyncio.wait({wire.writer}, timeout=_CLOSE_SECONDS)
             return
-        session = self._node.connect(admitted, wire)
+        session = self._node.connect(admitted, wire, visit.address)
         try:
             await self._listen(receive, session, wire)
         finally:
@@ -237,6 +236,12 @@ async def _read_body(receive: Receive) -> bytes | None:
             return None
         more = event.get("more_body", False)
     return bytes(body)
+
+
+def _visit(scope: Scope) -> Visit:
+    params = read_params(scope["query_string"].decode("latin-1"))
+    origin = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), None)
+    return Visit(params, origin, scope["client"][0] if scope.get("client") else "")
 
 
 def _path(scope: Scope) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from urllib.parse import unquote
 
 from broadcaster.protocol.api import ApiResponse
-from broadcaster.protocol.handshake import Refusal
+from broadcaster.protocol.handshake import Refusal, Visit
 from broadcaster.server.http import Headers, HttpConnection, encode_response
 from broadcaster.server.node import Node
 from broadcaster.server.query import read_params
@@ -57,14 +57,20 @@ class NativeShell:
         )
         transport.set_protocol(wire)
         self._transports.unlimit(transport)
-        admitted = self._node.admit(unquote(path.removeprefix("/app/")), read_params(query))
+        visit = Visit(read_params(query), handshake.origin, _address(transport))
+        admitted = self._node.admit(unquote(path.removeprefix("/app/")), visit)
         if isinstance(admitted, Refusal):
             self._node.refuse(admitted, wire)
             return
-        wire.session = self._node.connect(admitted, wire)
+        wire.session = self._node.connect(admitted, wire, visit.address)
         if beyond:
             wire.data_received(beyond)
 
     def _decline(self, transport: asyncio.Transport, response: ApiResponse) -> None:
         transport.write(encode_response(response, keep_alive=False))
         transport.close()
+
+
+def _address(transport: asyncio.Transport) -> str:
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) else ""

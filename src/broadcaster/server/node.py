@@ -19,7 +19,7 @@ from broadcaster.protocol.codes import Code
 from broadcaster.protocol.connection import Connection, Wire
 from broadcaster.protocol.effects import Effect, HangUp, Notify, Probe, Push
 from broadcaster.protocol.frames import error
-from broadcaster.protocol.handshake import Refusal, unknown_app, unsupported_protocol
+from broadcaster.protocol.handshake import Refusal, Visit, unknown_app
 from broadcaster.protocol.hub import Hub
 from broadcaster.server.apps import App, check_apps
 from broadcaster.signing import Credentials
@@ -37,22 +37,33 @@ class Node:
     """
 
     def __init__(self, apps: Iterable[App], *, encode: Callable[[str], Any]) -> None:
-        self.apps = check_apps(apps)
         self.draining = False
         self.slow_readers = 0
         self._encode = encode
-        self._hubs = {
-            app.key: Hub(
-                app.credentials,
-                app.limits,
-                client_events=app.client_events,
-                subscription_counts=app.subscription_counts,
-            )
-            for app in self.apps
-        }
-        self._by_id = {app.id: app for app in self.apps}
+        self._hubs: dict[str, Hub] = {}
+        self._keys: dict[str, Hub] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
+        self.reload(apps)
+
+    def reload(self, apps: Iterable[App]) -> None:
+        """Serve *apps* from now on; raise `ConfigurationError`, and change nothing, when that cannot be.
+
+        Connections to an application that is still there stay, whatever else is new about it. Those to one
+        that is not are closed with 4001.
+        """
+        self.apps = check_apps(apps)
+        wanted = {app.id: app for app in self.apps}
+        for app_id in [app_id for app_id in self._hubs if app_id not in wanted]:
+            self.perform(
+                self._hubs.pop(app_id).close(Code.UNKNOWN_APP, "The application is not served any more")
+            )
+        for app in self.apps:
+            if (hub := self._hubs.get(app.id)) is None:
+                self._hubs[app.id] = Hub(app)
+            elif hub.app != app:
+                hub.update(app)
+        self._keys = {key: self._hubs[app.id] for app in self.apps for key in app.keyring}
 
     def open(self) -> None:
         """Start on the running event loop."""
@@ -78,16 +89,14 @@ class Node:
         """How many connections are open."""
         return sum(len(hub.connections) for hub in self._hubs.values())
 
-    def admit(self, key: str, params: Mapping[str, str]) -> Hub | Refusal:
+    def admit(self, key: str, visit: Visit) -> Hub | Refusal:
         """Find the hub of the application that a client asks for."""
-        hub = self._hubs.get(key)
-        if hub is None:
-            return unknown_app(key)
-        return unsupported_protocol(params) or hub
+        hub = self._keys.get(key)
+        return unknown_app(key) if hub is None else hub.refusal(visit) or hub
 
-    def connect(self, hub: Hub, wire: Wire) -> Session:
+    def connect(self, hub: Hub, wire: Wire, address: str = "") -> Session:
         """Open a connection on *hub*; its first frame is written before this returns."""
-        connection = Connection(_socket_id(taken=hub.connections), wire)
+        connection = Connection(_socket_id(taken=hub.connections), wire, address)
         self.perform(hub.connected(connection, time.monotonic()))
         return Session(self, hub, connection)
 
@@ -164,7 +173,7 @@ class Node:
         # Whoever gave up waiting was told that it failed, and may send it again.
         if not future.set_running_or_notify_cancel():
             return
-        hub = self._hubs[self.apps[0].key]
+        hub = self._hubs[self.apps[0].id]
         try:
             self.perform(
                 hub.broadcast(
@@ -185,17 +194,18 @@ class Node:
             return ApiResponse(503, "draining") if self.draining else ApiResponse(200, '{"health":"OK"}')
         if request.path.startswith("/app/"):
             return ApiResponse(426, "this is the WebSocket address: connect with a Pusher client")
-        app = self._app_of(request.path)
-        if isinstance(app, ApiResponse):
-            return app
-        return answer(self._hubs[app.key], app.credentials, request, now=time.time())
+        hub = self._hub_of(request.path)
+        return hub if isinstance(hub, ApiResponse) else answer(hub, request, now=time.time())
 
-    def _app_of(self, path: str) -> App | ApiResponse:
+    def _hub_of(self, path: str) -> Hub | ApiResponse:
         root, _, rest = path.removeprefix("/").partition("/")
         app_id = unquote(rest.partition("/")[0])
         if root != "apps" or not app_id:
             return ApiResponse(404, "no such route")
-        return self._by_id.get(app_id) or ApiResponse(404, f"no application has the id {app_id[:100]!r}")
+        hub = self._hubs.get(app_id)
+        if hub is None:
+            return ApiResponse(404, f"no application has the id {app_id[:100]!r}")
+        return hub if hub.app.enabled else ApiResponse(403, "the application is disabled")
 
 
 class Session:

@@ -33,10 +33,14 @@ def encode_frame(text: str) -> bytes:
 
 
 class Handshake:
-    """The answer to an opening handshake; *accepted* says whether it becomes a WebSocket."""
+    """The answer to an opening handshake; *accepted* says whether it becomes a WebSocket.
+
+    *origin* is the site whose page asks, None where no page does.
+    """
 
     def __init__(self, target: str, headers: list[tuple[str, str]]) -> None:
         # The request has been parsed already, so the library only judges it.
+        self.origin = next((value for name, value in headers if name.lower() == "origin"), None)
         self._response = ServerProtocol(logger=_logger).accept(Request(target, Headers(headers)))
         self.accepted = self._response.status_code == 101
 
