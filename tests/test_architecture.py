@@ -61,7 +61,10 @@ SHARED = {
     "pydantic_core": "the part of pydantic that encodes and decodes JSON",
 }
 ONLY_FOR = {
-    **{name: {"contrib"} for name in ("django", "fastapi", "flask", "litestar", "sqlalchemy", "starlette")},
+    **{
+        name: {"contrib"}
+        for name in ("asgiref", "django", "fastapi", "flask", "litestar", "sqlalchemy", "starlette")
+    },
     "pytest": {"pytest_plugin", "testing"},
     "rich": {"cli", "demo"},
     "typer": {"cli"},

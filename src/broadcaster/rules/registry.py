@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from broadcaster.channels import check_name, kind_of
@@ -90,6 +90,10 @@ class ChannelRules:
         if rules._sign_in is not None:
             self.sign_in(rules._sign_in)
         rules._included_in.append((self, prefix))
+
+    def __iter__(self) -> Iterator[Rule]:
+        """Go through the rules, in the order in which they are tried."""
+        return iter(self._rules)
 
     @property
     def patterns(self) -> list[str]:

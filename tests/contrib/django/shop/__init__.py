@@ -1,0 +1,1 @@
+"""An application of the project that the tests of Django share."""
