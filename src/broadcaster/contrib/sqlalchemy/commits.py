@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from sqlalchemy.util.concurrency import in_greenlet
 
 from broadcaster.manager import BroadcastManager
 
-__all__ = ["Sessions", "follow_commits", "transaction_of"]
+__all__ = ["Sessions", "classes_of", "follow_commits", "is_made_by", "listen", "transaction_of"]
 
 Sessions: TypeAlias = (
     type[Session | AsyncSession]
@@ -48,10 +48,8 @@ def follow_commits(broadcast: BroadcastManager, *sessions: Sessions) -> None:
     published after the COMMIT of the root transaction, in the order they were sent. An `AsyncSession`
     waits for that without blocking its event loop, a `Session` blocks as `send()` does.
     """
-    for name, listener in _LISTENERS.items():
-        if not event.contains(Session, name, listener):
-            event.listen(Session, name, listener)
-    broadcast.follow(_Finder(tuple(_class_of(maker) for maker in sessions) or (Session,)))
+    listen(Session, _LISTENERS)
+    broadcast.follow(_Finder(classes_of(sessions)))
 
 
 @contextmanager
@@ -67,6 +65,23 @@ def transaction_of(session: Session | AsyncSession) -> Iterator[None]:
         _chosen.reset(token)
 
 
+def classes_of(sessions: Sequence[Sessions]) -> tuple[type, ...]:
+    """Return the classes of what *sessions* make; every session when there are none."""
+    return tuple(_class_of(maker) for maker in sessions) or (Session,)
+
+
+def is_made_by(session: Session, classes: tuple[type, ...]) -> bool:
+    """Whether *session*, or the async one around it, is of one of these classes."""
+    return isinstance(session, classes) or isinstance(async_session(session), classes)
+
+
+def listen(target: type, listeners: Mapping[str, Callable[..., None]], **how: Any) -> None:
+    """Register SQLAlchemy's *listeners* by the names of their events; a second time changes nothing."""
+    for name, listener in listeners.items():
+        if not event.contains(target, name, listener):
+            event.listen(target, name, listener, **how)
+
+
 @dataclass(frozen=True, slots=True)
 class _Finder:
     """Finds the open transaction among the sessions of some classes; equal ones count once."""
@@ -78,9 +93,8 @@ class _Finder:
             session = chosen()
             return _waiting(session) if session is not None and session.in_transaction() else None
         for transaction in reversed(_open()):
-            session = transaction.session
-            if isinstance(session, self.classes) or isinstance(async_session(session), self.classes):
-                return _waiting(session)
+            if is_made_by(transaction.session, self.classes):
+                return _waiting(transaction.session)
         return None
 
 
