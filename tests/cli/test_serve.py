@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -107,3 +108,36 @@ def test_with_verbose_a_refused_request_is_logged_with_its_reason() -> None:
     assert (
         "GET '/apps/1/channels' refused with 401: auth_key is missing, or not this application's key" in line
     )
+
+
+def test_a_file_of_applications_is_read_again_on_sighup(tmp_path: Path) -> None:
+    file = tmp_path / "server.toml"
+    table = f'[[apps]]\nid = "{APP.id}"\nkey = "{APP.key}"\nsecret = "{APP.secret}"\n'
+    file.write_text(table)
+
+    with (
+        broadcaster("serve", "--port", "0", "--verbose", "--config", str(file)) as process,
+        client(port := port_of(process)) as browser,
+    ):
+        file.write_text(table + table.replace(APP.key, "more").replace(f'"{APP.id}"', '"9"'))
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        with client(port, key="more") as other:
+            alive = browser.is_alive() and other.is_alive()
+
+    assert f"applications reloaded: {APP.id}, 9" in line
+    assert alive
+
+
+def test_a_file_with_a_mistake_is_told_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "server.toml"
+    file.write_text("[[apps]]\nid = 1\n")
+
+    with broadcaster("serve", "--port", "0", "--config", str(file)) as process:
+        _, text = process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 1
+    assert text.startswith("broadcaster: ")
+    assert "apps[0].id: Input should be a valid string" in text
+    assert len(text.splitlines()) == 1

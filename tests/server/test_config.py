@@ -3,7 +3,10 @@ from pathlib import Path
 import pytest
 
 from broadcaster import ConfigurationError
-from broadcaster.server.config import app_from_env
+from broadcaster.protocol.limits import Limits
+from broadcaster.server import App
+from broadcaster.server.config import app_from_env, apps_from_toml
+from broadcaster.signing import Credentials
 
 NAMES = ["PUSHER_APP_ID", "PUSHER_APP_KEY", "PUSHER_KEY", "PUSHER_APP_SECRET", "PUSHER_SECRET"]
 
@@ -39,3 +42,84 @@ def test_a_file_is_read_when_it_is_asked_for(tmp_path: Path) -> None:
     file.write_text("PUSHER_APP_ID=7\nPUSHER_KEY=key\nPUSHER_SECRET=hush\nOTHER=1\n")
 
     assert app_from_env(file).key == "key"
+
+
+# Several, from a file
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "server.toml"
+    file.write_text(text)
+    return file
+
+
+def test_each_table_is_an_application_with_its_own_limits_and_keys(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        """
+        [[apps]]
+        id = "1"
+        key = "shop"
+        secret = "hush"
+        origins = ["https://shop.example"]
+        other_keys = [{ key = "old", secret = "older" }]
+        [apps.limits]
+        connections = 10
+
+        [[apps]]
+        id = "2"
+        key = "blog"
+        secret = "psst"
+        client_events = false
+        """,
+    )
+
+    assert apps_from_toml(file) == [
+        App(
+            "1",
+            "shop",
+            "hush",
+            origins=("https://shop.example",),
+            other_keys=(Credentials("old", "older"),),
+            limits=Limits(connections=10),
+        ),
+        App("2", "blog", "psst", client_events=False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("app = 1", "unknown setting: 'app', did you mean 'apps'"),
+        ('[[apps]]\nkee = "hush"', r"unknown setting in apps\[0\]: 'kee', did you mean 'key'"),
+        (
+            "[[apps]]\n[apps.limits]\nconections = 1",
+            r"in apps\[0\]\.limits: 'conections', did you mean 'conn",
+        ),
+        ('[[apps]]\nother_keys = [{ kee = "hush" }]', r"in apps\[0\]\.other_keys: 'kee'"),
+        ('[[apps]]\nid = "1"\nkey = "hush"', r"apps\[0\]\.secret: Field required"),
+        (
+            '[[apps]]\nid = "1"\nkey = "a"\nsecret = ["hush"]',
+            r"apps\[0\]\.secret: Input should be a valid string",
+        ),
+        ("apps = 7", "apps: Input should be a valid list"),
+        ("apps = [7]", r"apps\[0\]: "),
+        ("[[apps]", "is not TOML"),
+        ('[[apps]]\nid="1"\nkey="a"\nsecret="hush"\n[apps.limits]\nframe_size = -1', "must not be negative"),
+    ],
+)
+def test_what_is_wrong_is_told_by_its_name_and_no_secret_is(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says) as refused:
+        apps_from_toml(written(tmp_path, text))
+
+    assert "hush" not in str(refused.value)
+    assert "server.toml" in str(refused.value)
+
+
+def test_a_file_that_is_not_there_or_no_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / "binary.toml").write_bytes(b"\xff")
+
+    with pytest.raises(ConfigurationError, match=r"cannot read .*missing\.toml"):
+        apps_from_toml(tmp_path / "missing.toml")
+    with pytest.raises(ConfigurationError, match="not UTF-8"):
+        apps_from_toml(tmp_path / "binary.toml")

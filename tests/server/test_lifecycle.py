@@ -1,6 +1,9 @@
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
@@ -148,3 +151,83 @@ async def test_a_peer_that_only_answers_pings_stays_connected() -> None:
             await asyncio.wait_for(browser.recv(), 3.5)
 
         assert server.connection_count == 1
+
+
+# Applications that are found anew
+
+OTHER = App("9", "other-key", "other-secret")
+
+
+async def test_applications_are_found_anew_and_who_is_connected_stays(tmp_path: Path) -> None:
+    database = tmp_path / "apps.db"
+    with closing(sqlite3.connect(database)) as db, db:
+        db.execute("CREATE TABLE apps (id TEXT, key TEXT, secret TEXT)")
+        db.execute("INSERT INTO apps VALUES (?, ?, ?)", (APP.id, APP.key, APP.secret))
+
+    def apps() -> list[App]:
+        with closing(sqlite3.connect(database)) as db:
+            return [App(*row) for row in db.execute("SELECT id, key, secret FROM apps")]
+
+    async with Server(apps, port=0) as server, asyncio.timeout(SECONDS), connect(address(server)) as browser:
+        await browser.recv()
+        with closing(sqlite3.connect(database)) as db, db:
+            db.execute("INSERT INTO apps VALUES (?, ?, ?)", (OTHER.id, OTHER.key, OTHER.secret))
+
+        assert await server.reload()
+
+        assert [app.id for app in server.apps] == [APP.id, OTHER.id]
+        async with connect(f"ws://127.0.0.1:{server.port}/app/{OTHER.key}?protocol=7") as other:
+            assert "connection_established" in str(await other.recv())
+        await browser.send('{"event":"pusher:ping","data":{}}')
+        assert "pong" in str(await browser.recv())
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("no file"), RuntimeError("no database")])
+async def test_what_cannot_be_found_anew_stays_and_the_log_says_why(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers: list[list[App] | Exception] = [[APP], error]
+
+    def apps() -> list[App]:
+        if isinstance(answer := answers.pop(0), Exception):
+            raise answer
+        return answer
+
+    async with Server(apps, port=0) as server:
+        assert not await server.reload()
+
+        assert server.apps == [APP]
+    assert "the applications stay as they are" in caplog.text
+    assert str(error) in caplog.text
+
+
+async def test_they_may_be_found_anew_again_and_again() -> None:
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    times = iter(range(1_000))
+
+    def apps() -> list[App]:
+        if next(times) == 3:
+            loop.call_soon_threadsafe(asked.set)
+        return [APP]
+
+    async with Server(apps, port=0, reload_seconds=0.01), asyncio.timeout(SECONDS):
+        await asked.wait()
+
+
+async def test_frames_have_the_size_of_their_own_application() -> None:
+    small = App("9", "small", "secret", limits=Limits(frame_size=100))
+    text = '{"event":"pusher:ping","data":{"x":"' + "y" * 100 + '"}}'
+    codes = []
+
+    async with Server([APP, small], port=0) as server, asyncio.timeout(SECONDS):
+        for key in (APP.key, "small"):
+            async with connect(f"ws://127.0.0.1:{server.port}/app/{key}?protocol=7") as browser:
+                await browser.recv()
+                await browser.send(text)
+                try:
+                    codes.append(json.loads(await browser.recv())["event"])
+                except ConnectionClosed as closed:
+                    codes.append(closed.rcvd and closed.rcvd.code)
+
+    assert codes == ["pusher:pong", 1009]

@@ -152,11 +152,11 @@ def test_a_key_is_replaced_without_a_connection_being_dropped() -> None:
     node = Node([OLD], encode=str)
     session, wire = connect(node, "old-key")
 
-    node.reload([NEW])
+    node.serve([NEW])
     by_both = [subscribe(session, wire, pair) for pair in (OLD.credentials, NEW.credentials)]
     connect(node, "old-key")
     connect(node, "new-key")
-    node.reload([replace(NEW, other_keys=())])
+    node.serve([replace(NEW, other_keys=())])
 
     assert by_both == ["pusher_internal:subscription_succeeded"] * 2
     assert subscribe(session, wire, OLD.credentials) == "pusher:subscription_error"
@@ -170,7 +170,7 @@ def test_what_was_joined_stays_joined_when_the_limits_change() -> None:
     session, wire = connect(node, "old-key")
     subscribe(session, wire, OLD.credentials)
 
-    node.reload([replace(OLD, client_events=False, limits=Limits(channels_per_connection=1))])
+    node.serve([replace(OLD, client_events=False, limits=Limits(channels_per_connection=1))])
     hub = node.admit("old-key", Visit({"protocol": "7"}))
     assert not isinstance(hub, Refusal)
     node.perform(hub.broadcast("news", ["private-a"], "{}"))
@@ -184,7 +184,7 @@ def test_an_application_that_is_gone_is_4001_for_its_connections_and_no_others()
     _, gone = connect(node, "old-key")
     _, stays = connect(node, "other-key")
 
-    node.reload([other])
+    node.serve([other])
 
     assert gone.said[-1] == (4001, "The application is not served any more")
     assert len(stays.said) == 1
@@ -196,7 +196,7 @@ def test_applications_that_cannot_be_served_change_nothing() -> None:
     connect(node, "old-key")
 
     with pytest.raises(ConfigurationError):
-        node.reload([])
+        node.serve([])
 
     assert (node.apps, node.connection_count) == ([OLD], 1)
 

@@ -10,7 +10,7 @@ import typer
 
 from broadcaster.server import App, Server
 from broadcaster.server import serve as run_server
-from broadcaster.server.config import app_from_env
+from broadcaster.server.config import app_from_env, apps_from_toml
 
 __all__ = ["serve"]
 
@@ -23,6 +23,9 @@ def serve(
     port: Annotated[
         int, typer.Option(help="Port to listen on; 0 takes any free one.", min=0, max=65535)
     ] = 6001,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file with the applications; SIGHUP reads it again.")
+    ] = None,
     env_file: Annotated[Path | None, typer.Option(help="A .env file to read.", exists=True)] = None,
     dev: Annotated[
         bool,
@@ -36,7 +39,8 @@ def serve(
 ) -> None:
     """Run a Pusher-protocol server: WebSocket and HTTP API on one port.
 
-    The application's credentials come from PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET.
+    The applications come from the tables [[apps]] of --config, or one from PUSHER_APP_ID, PUSHER_APP_KEY and
+    PUSHER_APP_SECRET.
     """
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(message)s"
@@ -45,10 +49,17 @@ def serve(
         raise typer.BadParameter(
             "its secret is known to everybody; it serves 127.0.0.1 only", param_hint="--dev"
         )
-    app = _DEV if dev else app_from_env(env_file)
+    if dev and config is not None:
+        raise typer.BadParameter("it serves one application, and --config others", param_hint="--dev")
+
+    def apps() -> list[App]:
+        if config is not None:
+            return apps_from_toml(config)
+        return [_DEV if dev else app_from_env(env_file)]
 
     def announce(server: Server) -> None:
-        typer.echo(f"broadcaster: listening on {server.url} (app {app.id}, key {app.key})", err=True)
+        served = "; ".join(f"app {app.id}, key {app.key}" for app in server.apps)
+        typer.echo(f"broadcaster: listening on {server.url} ({served})", err=True)
 
-    run_server([app], host=host, port=port, ready=announce)
+    run_server(apps, host=host, port=port, ready=announce)
     typer.echo("broadcaster: stopped", err=True)

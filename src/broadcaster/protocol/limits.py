@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from broadcaster.errors import ConfigurationError
 
@@ -51,6 +51,9 @@ class Limits:
     api_requests_per_second: int = 0
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            if (value := getattr(self, field.name)) < 0:
+                raise ConfigurationError(f"{field.name} must not be negative, as {value} is")
         if self.activity_timeout < 1:
             raise ConfigurationError(
                 f"activity_timeout must be at least 1 second, not {self.activity_timeout}: "

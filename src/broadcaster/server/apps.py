@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 from broadcaster.errors import ConfigurationError
 from broadcaster.protocol.app import App
 from broadcaster.protocol.origins import Origins
 
-__all__ = ["App", "check_apps"]
+__all__ = ["App", "Apps", "check_apps", "provider_of"]
+
+Apps: TypeAlias = Iterable[App] | Callable[[], Iterable[App]]
+"""The applications, or what finds them anew each time: in a file, in a database."""
+
+
+def provider_of(apps: Apps) -> Callable[[], Iterable[App]]:
+    """Return what finds the applications, also where they are given once and for all."""
+    if callable(apps):
+        return apps
+    found = list(apps)
+    return lambda: found
 
 
 def check_apps(apps: Iterable[App]) -> list[App]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -14,7 +14,7 @@ from broadcaster.errors import ConfigurationError
 from broadcaster.messages import Message
 from broadcaster.protocol.api import ApiRequest, ApiResponse
 from broadcaster.protocol.handshake import Refusal, Visit
-from broadcaster.server.apps import App
+from broadcaster.server.apps import Apps
 from broadcaster.server.node import Node, Session
 from broadcaster.server.query import parse_query, read_params
 from broadcaster.signing import Credentials
@@ -40,9 +40,8 @@ class AsgiServer:
     (uvicorn: `--ws-ping-interval`).
     """
 
-    def __init__(self, apps: Iterable[App]) -> None:
+    def __init__(self, apps: Apps) -> None:
         self._node = Node(apps, encode=str)
-        self._frame_size = max(app.limits.frame_size for app in self._node.apps)
 
     @property
     def connection_count(self) -> int:
@@ -53,6 +52,10 @@ class AsgiServer:
     def credentials(self) -> Credentials:
         """The key and the secret of the first application, which `publish()` publishes for."""
         return self._node.credentials
+
+    async def reload(self) -> None:
+        """Find the applications anew; see `Node.reload()`."""
+        await self._node.areload()
 
     def publish(self, message: Message) -> Future[None]:
         """Push *message* to its subscribers; callable from any thread."""
@@ -144,26 +147,26 @@ class AsgiServer:
             return
         session = self._node.connect(admitted, wire, visit.address)
         try:
-            await self._listen(receive, session, wire)
+            await self._listen(receive, session, wire, admitted.app.limits.frame_size)
         finally:
             if wire.overflowed:
                 session.cut_off()
             session.closed()
 
-    async def _listen(self, receive: Receive, session: Session, wire: AsgiWire) -> None:
+    async def _listen(self, receive: Receive, session: Session, wire: AsgiWire, frame_size: int) -> None:
         """Hand text to the hub until either side ends the connection."""
         while (event := await _next(receive, wire.writer)) is not None:
             text = event.get("text")
             if event["type"] == "websocket.disconnect":
                 return
-            if text is not None and len(text.encode()) <= self._frame_size:
+            if text is not None and len(text.encode()) <= frame_size:
                 session.received(text)
                 continue
             session.closed()
             if text is None:
                 wire.hang_up(1003, "only text frames are understood")
             else:
-                wire.hang_up(1009, f"a frame is larger than {self._frame_size} bytes")
+                wire.hang_up(1009, f"a frame is larger than {frame_size} bytes")
 
 
 class AsgiWire:

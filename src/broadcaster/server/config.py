@@ -1,18 +1,25 @@
-"""What `broadcaster serve` reads from the environment."""
+"""Which applications `broadcaster serve` serves, as the environment or a TOML file says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from broadcaster.errors import ConfigurationError
+from broadcaster.errors import ConfigurationError, named, suggestion
+from broadcaster.protocol.limits import Limits
 from broadcaster.server.apps import App
+from broadcaster.signing import Credentials
 
-__all__ = ["app_from_env"]
+__all__ = ["app_from_env", "apps_from_toml"]
+
+_APPS = TypeAdapter(list[App])
+_TABLES: Mapping[str, type] = {"limits": Limits, "other_keys": Credentials}
 
 
 class _AppVariables(BaseSettings):
@@ -38,3 +45,65 @@ def app_from_env(env_file: str | Path | None = None) -> App:
         missing = ", ".join(str(found["loc"][0]) for found in error.errors(include_input=False))
         raise ConfigurationError(f"missing {missing}: the credentials of the application to serve") from None
     return App(read.app_id, read.key, read.secret.get_secret_value())
+
+
+def apps_from_toml(path: str | Path) -> list[App]:
+    """Read the tables `[[apps]]` of a TOML file: each has the fields of `App`, and of `Limits` in `limits`.
+
+    Raises `ConfigurationError`, which tells everything that is wrong by its name, and no secret.
+    """
+    try:
+        content = tomllib.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {str(path)!r}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{str(path)!r} is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{str(path)!r} is not TOML: {error}") from None
+    if problems := list(_unknown(content)):
+        raise ConfigurationError(f"{str(path)!r}: {'; '.join(problems)}")
+    try:
+        return _APPS.validate_python(content.get("apps", []))
+    except ValidationError as error:
+        raise ConfigurationError(f"{str(path)!r}: {_told(error)}") from None
+
+
+def _unknown(content: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the names in *content*, which pydantic would pass over."""
+    problems = _misnamed(content, ["apps"], "setting")
+    apps = content.get("apps", [])
+    for index, table in enumerate(apps if isinstance(apps, list) else []):
+        if not isinstance(table, dict):
+            continue
+        where = f"apps[{index}]"
+        problems += _misnamed(table, _names(App), f"setting in {where}")
+        for name, cls in _TABLES.items():
+            inner = table.get(name, [])
+            for one in inner if isinstance(inner, list) else [inner]:
+                if isinstance(one, dict):
+                    problems += _misnamed(one, _names(cls), f"setting in {where}.{name}")
+    return problems
+
+
+def _misnamed(table: Mapping[str, Any], known: list[str], what: str) -> list[str]:
+    return [
+        f"unknown {what}: {name!r}{suggestion(name, known)}; known: {named(known)}"
+        for name in table
+        if name not in known
+    ]
+
+
+def _names(cls: Any) -> list[str]:
+    return [field.name for field in fields(cls)]
+
+
+def _told(error: ValidationError) -> str:
+    """Say what pydantic found, by name only: the values may be secrets."""
+    return "; ".join(
+        f"{_where(found['loc'])}: {found['msg']}"
+        for found in error.errors(include_input=False, include_context=False, include_url=False)
+    )
+
+
+def _where(path: tuple[int | str, ...]) -> str:
+    return "apps" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
 from broadcaster.errors import ConfigurationError
 from broadcaster.messages import Message
-from broadcaster.server.apps import App
+from broadcaster.server.apps import App, Apps
 from broadcaster.server.http import HttpConnection
 from broadcaster.server.native import NativeShell
 from broadcaster.server.node import Node
@@ -21,6 +22,8 @@ from broadcaster.server.websocket import encode_frame
 from broadcaster.signing import Credentials
 
 __all__ = ["OUTBOX_SIZE", "Server", "new_event_loop", "serve"]
+
+_logger = logging.getLogger("broadcaster.server")
 
 OUTBOX_SIZE = 1_048_576
 """What a client may leave unread before it is cut off, in bytes."""
@@ -40,17 +43,19 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 class Server:
     """Serves *apps* on one port of the running event loop; port 0 takes any free one.
 
+    Where *apps* is a function, it is asked again by `reload()`, and every *reload_seconds* unless that is 0.
     An async context manager; it satisfies the `local` driver, so a `BroadcastManager(server=...)` can
     publish on it without a hop.
     """
 
     def __init__(
         self,
-        apps: Iterable[App],
+        apps: Apps,
         *,
         host: str = "127.0.0.1",
         port: int = 6001,
         outbox_size: int = OUTBOX_SIZE,
+        reload_seconds: float = 0,
     ) -> None:
         self.host = host
         self.port = port
@@ -59,12 +64,19 @@ class Server:
         self._listener: asyncio.Server | None = None
         self._transports: Transports
         self._ticker: asyncio.Task[None] | None = None
+        self._reload_seconds = reload_seconds
+        self._reloader: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
         """The address, as a browser would write it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
+
+    @property
+    def apps(self) -> list[App]:
+        """The applications that it serves at present."""
+        return list(self._node.apps)
 
     @property
     def connection_count(self) -> int:
@@ -80,6 +92,22 @@ class Server:
         """Push *message* to its subscribers; callable from any thread."""
         return self._node.publish(message)
 
+    async def reload(self) -> bool:
+        """Find the applications anew; connections to those that stay do too.
+
+        What keeps it from that is logged, and nothing changes. Return whether it went well.
+        """
+        try:
+            await self._node.areload()
+        except ConfigurationError as error:
+            _logger.error("the applications stay as they are: %s", error)  # noqa: TRY400 - it says all
+            return False
+        except Exception:
+            _logger.exception("the applications stay as they are")
+            return False
+        _logger.info("applications reloaded: %s", ", ".join(app.id for app in self._node.apps))
+        return True
+
     async def start(self) -> None:
         """Listen; raise `ConfigurationError` when the address cannot be had."""
         loop = asyncio.get_running_loop()
@@ -92,6 +120,8 @@ class Server:
         self.port = self._listener.sockets[0].getsockname()[1]
         self._node.open()
         self._ticker = loop.create_task(self._tick(), name="broadcaster-tick")
+        if self._reload_seconds:
+            self._reloader = loop.create_task(self._reload_often(), name="broadcaster-reload")
 
     async def stop(self, grace: float = 5.0) -> None:
         """Stop listening, close every connection with 4100, and wait up to *grace* seconds for them."""
@@ -101,9 +131,11 @@ class Server:
         self._listener.close()
         self._transports.close_all(HttpConnection)
         await self._transports.wait_until_lost(grace)
-        self._ticker.cancel()
-        await asyncio.gather(self._ticker, return_exceptions=True)
-        self._listener = self._ticker = None
+        tasks = [task for task in (self._ticker, self._reloader) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._listener = self._ticker = self._reloader = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -120,6 +152,11 @@ class Server:
             self._transports.enforce()
             self._node.tick()
 
+    async def _reload_often(self) -> None:
+        while True:
+            await asyncio.sleep(self._reload_seconds)
+            await self.reload()
+
 
 def _unavailable(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
@@ -127,10 +164,8 @@ def _unavailable(host: str, port: int, error: OSError) -> str:
     return f"cannot listen on {host}:{port}: {error.strerror or error}"
 
 
-def serve(
-    apps: Iterable[App], *, host: str, port: int, grace: float = 5.0, ready: Callable[[Server], None]
-) -> None:
-    """Run a server until SIGINT or SIGTERM, then stop it within *grace* seconds.
+def serve(apps: Apps, *, host: str, port: int, grace: float = 5.0, ready: Callable[[Server], None]) -> None:
+    """Run a server until SIGINT or SIGTERM, then stop it within *grace* seconds; SIGHUP reloads *apps*.
 
     *ready* is called once it listens.
     """
@@ -142,6 +177,14 @@ def serve(
             loop.add_signal_handler(number, stop.set)
         server = Server(apps, host=host, port=port)
         await server.start()
+        reloads: set[asyncio.Task[bool]] = set()
+
+        def reload() -> None:
+            reloads.add(task := loop.create_task(server.reload()))
+            task.add_done_callback(reloads.discard)
+
+        if hasattr(signal, "SIGHUP"):
+            loop.add_signal_handler(signal.SIGHUP, reload)
         try:
             ready(server)
             await stop.wait()

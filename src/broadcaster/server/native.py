@@ -26,7 +26,6 @@ class NativeShell:
         self._node = node
         self._transports = transports
         self._outbox_size = outbox_size
-        self._frame_size = max(app.limits.frame_size for app in node.apps)
 
     def __call__(self) -> HttpConnection:
         """Return the protocol of one more connection."""
@@ -49,16 +48,16 @@ class NativeShell:
         if not handshake.accepted:
             transport.close()
             return
+        visit = Visit(read_params(query), handshake.origin, _address(transport))
+        admitted = self._node.admit(unquote(path.removeprefix("/app/")), visit)
         wire = WebSocketConnection(
             transport,
             transports=self._transports,
-            max_size=self._frame_size,
+            max_size=0 if isinstance(admitted, Refusal) else admitted.app.limits.frame_size,
             outbox_size=self._outbox_size,
         )
         transport.set_protocol(wire)
         self._transports.unlimit(transport)
-        visit = Visit(read_params(query), handshake.origin, _address(transport))
-        admitted = self._node.admit(unquote(path.removeprefix("/app/")), visit)
         if isinstance(admitted, Refusal):
             self._node.refuse(admitted, wire)
             return

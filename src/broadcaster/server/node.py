@@ -21,7 +21,7 @@ from broadcaster.protocol.effects import Effect, HangUp, Notify, Probe, Push
 from broadcaster.protocol.frames import error
 from broadcaster.protocol.handshake import Refusal, Visit, unknown_app
 from broadcaster.protocol.hub import Hub
-from broadcaster.server.apps import App, check_apps
+from broadcaster.server.apps import App, Apps, check_apps, provider_of
 from broadcaster.signing import Credentials
 
 __all__ = ["Node", "Session"]
@@ -36,7 +36,7 @@ class Node:
     message, however many connections get it.
     """
 
-    def __init__(self, apps: Iterable[App], *, encode: Callable[[str], Any]) -> None:
+    def __init__(self, apps: Apps, *, encode: Callable[[str], Any]) -> None:
         self.draining = False
         self.slow_readers = 0
         self._encode = encode
@@ -44,9 +44,14 @@ class Node:
         self._keys: dict[str, Hub] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
-        self.reload(apps)
+        self._find_apps = provider_of(apps)
+        self.serve(self._find_apps())
 
-    def reload(self, apps: Iterable[App]) -> None:
+    async def areload(self) -> None:
+        """Find the applications anew, in a thread, and serve them from now on; see `serve()`."""
+        self.serve(await asyncio.to_thread(self._find_apps))
+
+    def serve(self, apps: Iterable[App]) -> None:
         """Serve *apps* from now on; raise `ConfigurationError`, and change nothing, when that cannot be.
 
         Connections to an application that is still there stay, whatever else is new about it. Those to one

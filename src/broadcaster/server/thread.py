@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
 from broadcaster.errors import BroadcastError
 from broadcaster.messages import Message
-from broadcaster.server.apps import App
+from broadcaster.server.apps import Apps
 from broadcaster.server.lifecycle import Server, new_event_loop
 from broadcaster.signing import Credentials
 
@@ -26,7 +25,7 @@ class ServerThread:
     A context manager; it satisfies the `local` driver.
     """
 
-    def __init__(self, apps: Iterable[App], *, host: str = "127.0.0.1", port: int = 6001) -> None:
+    def __init__(self, apps: Apps, *, host: str = "127.0.0.1", port: int = 6001) -> None:
         self._server = Server(apps, host=host, port=port)
         self._thread: threading.Thread | None = None
         self._started: Future[None] = Future()
