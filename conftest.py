@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
@@ -104,6 +106,16 @@ def _kept_as(name: str) -> Callable[[Example], None]:
     return keep
 
 
+def _name_page(namespace: dict[str, Any]) -> None:
+    """Let a page be a module, whose functions a framework may ask for their module."""
+    namespace["__name__"] = "page"
+
+    class Page(ModuleType):
+        __dict__ = namespace
+
+    sys.modules["page"] = Page("page")
+
+
 pytest_collect_file = Sybil(
     parsers=[
         PythonCodeBlockParser(),
@@ -111,6 +123,6 @@ pytest_collect_file = Sybil(
         CodeBlockParser("html", _kept_as("page.html")),
     ],
     patterns=["README.md", "docs/*.md", "docs/*/*.md"],
-    setup=lambda namespace: namespace.update(__name__="page"),
+    setup=_name_page,
     fixtures=["clean_room", "serving", "listening"],
 ).pytest()

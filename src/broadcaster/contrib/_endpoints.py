@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
+from typing import Literal
 
 from broadcaster.answers import Answer
 from broadcaster.encoding import encode
@@ -14,7 +15,7 @@ PREFIX = "/broadcasting"
 ENDPOINTS = MappingProxyType({"/auth": False, "/user-auth": True})
 """The paths beneath the prefix, and whether one is for signing in."""
 
-METHODS = ("GET", "POST")
+METHODS: tuple[Literal["GET", "POST"], ...] = ("GET", "POST")
 
 
 def wrong_method() -> Answer:
