@@ -57,7 +57,8 @@ def _noted(request: HttpRequest) -> AbstractContextManager[None]:
     return current_socket(request.META.get(_SOCKET))
 
 
-def _with_noted_body(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+# Only streaming responses have what is asked for here, and `streaming` says which ones are.
+def _with_noted_body(request: HttpRequest, response: Any) -> Any:
     socket = request.META.get(_SOCKET)
     # A file is read, not made; a server may send it by itself, which a wrapped one would keep it from.
     if socket and response.streaming and not isinstance(response, FileResponse):

@@ -69,7 +69,7 @@ def _is_looping() -> bool:
     return True
 
 
-def _user_of(request: HttpRequest) -> object:
+def _user_of(request: Any) -> object:
     """Return who is signed in, or None.
 
     Not by `auser()`: that is the session's user, also where a middleware set another `user`.
