@@ -197,7 +197,7 @@ async def test_what_cannot_be_found_anew_stays_and_the_log_says_why(
         assert not await server.reload()
 
         assert server.apps == [APP]
-    assert "the applications stay as they are" in caplog.text
+    assert "everything stays as it is" in caplog.text
     assert str(error) in caplog.text
 
 

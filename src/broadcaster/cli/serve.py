@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from broadcaster.server import App, Server
+from broadcaster.server import App, Proxies, Server, Tls
 from broadcaster.server import serve as run_server
 from broadcaster.server.config import app_from_env, apps_from_toml
 
@@ -27,6 +27,17 @@ def serve(
         Path | None, typer.Option(help="A TOML file with the applications; SIGHUP reads it again.")
     ] = None,
     env_file: Annotated[Path | None, typer.Option(help="A .env file to read.", exists=True)] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="A certificate with its chain, PEM; SIGHUP reads it again.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key, where that is another file.")] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(help="A proxy whose X-Forwarded-For is believed: an address or a network."),
+    ] = None,
+    proxy_protocol: Annotated[
+        bool, typer.Option("--proxy-protocol", help="Take connections with a PROXY header, and no others.")
+    ] = False,
     dev: Annotated[
         bool,
         typer.Option(
@@ -61,5 +72,14 @@ def serve(
         served = "; ".join(f"app {app.id}, key {app.key}" for app in server.apps)
         typer.echo(f"broadcaster: listening on {server.url} ({served})", err=True)
 
-    run_server(apps, host=host, port=port, ready=announce)
+    if tls_key is not None and tls_cert is None:
+        raise typer.BadParameter("it is the key of --tls-cert, which is missing", param_hint="--tls-key")
+    server = Server(
+        apps,
+        host=host,
+        port=port,
+        tls=None if tls_cert is None else Tls(tls_cert, tls_key),
+        proxies=Proxies(trusted_proxy or (), protocol=proxy_protocol),
+    )
+    run_server(server, ready=announce)
     typer.echo("broadcaster: stopped", err=True)

@@ -3,6 +3,8 @@
 from broadcaster.server.apps import App
 from broadcaster.server.asgi import AsgiServer
 from broadcaster.server.lifecycle import Server, serve
+from broadcaster.server.proxies import Proxies
 from broadcaster.server.thread import ServerThread
+from broadcaster.server.tls import Tls
 
-__all__ = ["App", "AsgiServer", "Server", "ServerThread", "serve"]
+__all__ = ["App", "AsgiServer", "Proxies", "Server", "ServerThread", "Tls", "serve"]

@@ -28,8 +28,8 @@ _REQUEST_SECONDS = 15.0
 _IDLE_SECONDS = 75.0
 
 Headers = list[tuple[str, str]]
-Upgrade = Callable[[asyncio.Transport, str, Headers, bytes], None]
-"""Takes the transport, the target, the headers, and what the client has sent beyond them."""
+Upgrade = Callable[[asyncio.Transport, str, Headers, bytes, str], None]
+"""Takes the transport, the target, the headers, what the client has sent beyond them, and its address."""
 
 
 class HttpConnection(asyncio.Protocol):
@@ -40,7 +40,7 @@ class HttpConnection(asyncio.Protocol):
 
     __slots__ = (
         "_answer", "_body", "_expects", "_head_size", "_headers", "_parser", "_refusal", "_target",
-        "_transport", "_transports", "_unparsed", "_unread", "_upgrade", "_upgrades",
+        "_transport", "_transports", "_unparsed", "_unread", "_upgrade", "_upgrades", "address",
     )  # fmt: skip
 
     def __init__(
@@ -49,6 +49,7 @@ class HttpConnection(asyncio.Protocol):
         self._answer = answer
         self._upgrade = upgrade
         self._transports = transports
+        self.address = ""
         self._transport: asyncio.Transport
         self._parser = httptools.HttpRequestParser(self)
         self._refusal: tuple[int, str] | None = None
@@ -60,6 +61,8 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Give the client a short time for its first request."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         self._transports.opened(self._transport)
         self._transports.limit(self._transport, _REQUEST_SECONDS)
 
@@ -165,7 +168,8 @@ class HttpConnection(asyncio.Protocol):
         if self._refusal is not None:
             self._refuse(*self._refusal)
         elif self._wants_websocket():
-            self._upgrade(self._transport, self._target.decode("latin-1"), self._headers, beyond)
+            target = self._target.decode("latin-1")
+            self._upgrade(self._transport, target, self._headers, beyond, self.address)
         # Any other upgrade was declined by an ordinary answer, and the connection is closing.
 
     def _refuse(self, status: int, reason: str) -> None:

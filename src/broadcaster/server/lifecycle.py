@@ -17,6 +17,8 @@ from broadcaster.server.apps import App, Apps
 from broadcaster.server.http import HttpConnection
 from broadcaster.server.native import NativeShell
 from broadcaster.server.node import Node
+from broadcaster.server.proxies import Proxies
+from broadcaster.server.tls import Tls
 from broadcaster.server.transports import Transports
 from broadcaster.server.websocket import encode_frame
 from broadcaster.signing import Credentials
@@ -29,6 +31,7 @@ OUTBOX_SIZE = 1_048_576
 """What a client may leave unread before it is cut off, in bytes."""
 
 _BACKLOG = 4_096
+_HANDSHAKE_SECONDS = 10.0
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -43,6 +46,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 class Server:
     """Serves *apps* on one port of the running event loop; port 0 takes any free one.
 
+    *tls* makes it `wss://`; *proxies* tell on whose behalf they connect.
     Where *apps* is a function, it is asked again by `reload()`, and every *reload_seconds* unless that is 0.
     An async context manager; it satisfies the `local` driver, so a `BroadcastManager(server=...)` can
     publish on it without a hop.
@@ -56,7 +60,12 @@ class Server:
         port: int = 6001,
         outbox_size: int = OUTBOX_SIZE,
         reload_seconds: float = 0,
+        tls: Tls | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
+        self._proxies = proxies or Proxies()
+        if tls is not None and self._proxies.protocol:
+            raise ConfigurationError("with the PROXY protocol TLS is the proxy's: leave out the certificate")
         self.host = host
         self.port = port
         self._outbox_size = outbox_size
@@ -65,13 +74,14 @@ class Server:
         self._transports: Transports
         self._ticker: asyncio.Task[None] | None = None
         self._reload_seconds = reload_seconds
+        self._tls = tls
         self._reloader: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
         """The address, as a browser would write it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{'http' if self._tls is None else 'https'}://{host}:{self.port}"
 
     @property
     def apps(self) -> list[App]:
@@ -93,17 +103,19 @@ class Server:
         return self._node.publish(message)
 
     async def reload(self) -> bool:
-        """Find the applications anew; connections to those that stay do too.
+        """Find the applications anew, and the certificate; connections to applications that stay do too.
 
         What keeps it from that is logged, and nothing changes. Return whether it went well.
         """
         try:
+            if self._tls is not None:
+                self._tls.reload()
             await self._node.areload()
         except ConfigurationError as error:
-            _logger.error("the applications stay as they are: %s", error)  # noqa: TRY400 - it says all
+            _logger.error("everything stays as it is: %s", error)  # noqa: TRY400 - it says all
             return False
         except Exception:
-            _logger.exception("the applications stay as they are")
+            _logger.exception("everything stays as it is")
             return False
         _logger.info("applications reloaded: %s", ", ".join(app.id for app in self._node.apps))
         return True
@@ -112,9 +124,21 @@ class Server:
         """Listen; raise `ConfigurationError` when the address cannot be had."""
         loop = asyncio.get_running_loop()
         self._transports = Transports(loop)
-        shell = NativeShell(self._node, self._transports, outbox_size=self._outbox_size)
+        shell = NativeShell(
+            self._node,
+            self._transports,
+            outbox_size=self._outbox_size,
+            proxies=self._proxies,
+        )
         try:
-            self._listener = await loop.create_server(shell, self.host, self.port, backlog=_BACKLOG)
+            self._listener = await loop.create_server(
+                shell,
+                self.host,
+                self.port,
+                backlog=_BACKLOG,
+                ssl=None if self._tls is None else self._tls.context,
+                ssl_handshake_timeout=None if self._tls is None else _HANDSHAKE_SECONDS,
+            )
         except OSError as error:
             raise ConfigurationError(_unavailable(self.host, self.port, error)) from error
         self.port = self._listener.sockets[0].getsockname()[1]
@@ -164,8 +188,8 @@ def _unavailable(host: str, port: int, error: OSError) -> str:
     return f"cannot listen on {host}:{port}: {error.strerror or error}"
 
 
-def serve(apps: Apps, *, host: str, port: int, grace: float = 5.0, ready: Callable[[Server], None]) -> None:
-    """Run a server until SIGINT or SIGTERM, then stop it within *grace* seconds; SIGHUP reloads *apps*.
+def serve(server: Server, *, grace: float = 5.0, ready: Callable[[Server], None]) -> None:
+    """Run *server* until SIGINT or SIGTERM, then stop it within *grace* seconds; SIGHUP reloads it.
 
     *ready* is called once it listens.
     """
@@ -175,7 +199,6 @@ def serve(apps: Apps, *, host: str, port: int, grace: float = 5.0, ready: Callab
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        server = Server(apps, host=host, port=port)
         await server.start()
         reloads: set[asyncio.Task[bool]] = set()
 

@@ -9,6 +9,8 @@ from broadcaster.protocol.api import ApiResponse
 from broadcaster.protocol.handshake import Refusal, Visit
 from broadcaster.server.http import Headers, HttpConnection, encode_response
 from broadcaster.server.node import Node
+from broadcaster.server.proxies import Proxies
+from broadcaster.server.proxy_protocol import ProxyHeader
 from broadcaster.server.query import read_params
 from broadcaster.server.transports import Transports
 from broadcaster.server.websocket import Handshake, WebSocketConnection
@@ -19,19 +21,32 @@ __all__ = ["NativeShell"]
 class NativeShell:
     """Makes the protocol of each connection that a listening socket accepts.
 
-    *outbox_size* bounds what a client may leave unread, in bytes.
+    *outbox_size* bounds what a client may leave unread, in bytes; *proxies* stand before the server.
     """
 
-    def __init__(self, node: Node, transports: Transports, *, outbox_size: int) -> None:
+    def __init__(
+        self,
+        node: Node,
+        transports: Transports,
+        *,
+        outbox_size: int,
+        proxies: Proxies,
+    ) -> None:
         self._node = node
         self._transports = transports
         self._outbox_size = outbox_size
+        self._proxies = proxies
 
-    def __call__(self) -> HttpConnection:
+    def __call__(self) -> asyncio.Protocol:
         """Return the protocol of one more connection."""
+        return ProxyHeader(self._http, self._transports) if self._proxies.protocol else self._http()
+
+    def _http(self) -> HttpConnection:
         return HttpConnection(answer=self._node.answer, upgrade=self._upgrade, transports=self._transports)
 
-    def _upgrade(self, transport: asyncio.Transport, target: str, headers: Headers, beyond: bytes) -> None:
+    def _upgrade(
+        self, transport: asyncio.Transport, target: str, headers: Headers, beyond: bytes, peer: str
+    ) -> None:
         path, _, query = target.partition("?")
         if not path.startswith("/app/"):
             self._decline(transport, ApiResponse(404, "no WebSocket here: the address is /app/{key}"))
@@ -39,17 +54,18 @@ class NativeShell:
             # Not 4200: before the first frame pusher-js would come back in a tight loop.
             self._decline(transport, ApiResponse(503, "the server is going away"))
         else:
-            self._open(transport, Handshake(target, headers), path, query, beyond)
+            handshake = Handshake(target, headers)
+            visit = Visit(read_params(query), handshake.origin, self._proxies.client_of(peer, headers))
+            self._open(transport, handshake, unquote(path.removeprefix("/app/")), visit, beyond)
 
     def _open(
-        self, transport: asyncio.Transport, handshake: Handshake, path: str, query: str, beyond: bytes
+        self, transport: asyncio.Transport, handshake: Handshake, key: str, visit: Visit, beyond: bytes
     ) -> None:
         transport.write(handshake.answer())
         if not handshake.accepted:
             transport.close()
             return
-        visit = Visit(read_params(query), handshake.origin, _address(transport))
-        admitted = self._node.admit(unquote(path.removeprefix("/app/")), visit)
+        admitted = self._node.admit(key, visit)
         wire = WebSocketConnection(
             transport,
             transports=self._transports,
@@ -68,8 +84,3 @@ class NativeShell:
     def _decline(self, transport: asyncio.Transport, response: ApiResponse) -> None:
         transport.write(encode_response(response, keep_alive=False))
         transport.close()
-
-
-def _address(transport: asyncio.Transport) -> str:
-    peer = transport.get_extra_info("peername")
-    return str(peer[0]) if isinstance(peer, tuple) else ""

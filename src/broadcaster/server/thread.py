@@ -12,6 +12,8 @@ from broadcaster.errors import BroadcastError
 from broadcaster.messages import Message
 from broadcaster.server.apps import Apps
 from broadcaster.server.lifecycle import Server, new_event_loop
+from broadcaster.server.proxies import Proxies
+from broadcaster.server.tls import Tls
 from broadcaster.signing import Credentials
 
 __all__ = ["ServerThread"]
@@ -25,8 +27,16 @@ class ServerThread:
     A context manager; it satisfies the `local` driver.
     """
 
-    def __init__(self, apps: Apps, *, host: str = "127.0.0.1", port: int = 6001) -> None:
-        self._server = Server(apps, host=host, port=port)
+    def __init__(
+        self,
+        apps: Apps,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 6001,
+        tls: Tls | None = None,
+        proxies: Proxies | None = None,
+    ) -> None:
+        self._server = Server(apps, host=host, port=port, tls=tls, proxies=proxies)
         self._thread: threading.Thread | None = None
         self._started: Future[None] = Future()
         self._loop: asyncio.AbstractEventLoop

@@ -147,8 +147,13 @@ class WebSocketConnection(asyncio.Protocol):
         for data in self._protocol.data_to_send():
             if data is not SEND_EOF:
                 self.write(data)
-            elif self._transport.can_write_eof() and not self._transport.is_closing():
+            elif self._transport.is_closing():
+                continue
+            elif self._transport.can_write_eof():
                 self._transport.write_eof()
+            else:
+                # TLS cannot end one way only.
+                self._transport.close()
         if self._protocol.close_expected():
             self._expect_end()
 
