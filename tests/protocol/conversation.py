@@ -49,6 +49,8 @@ class Client:
         self._unread: list[Frame] = []
         self._gone = False
 
+    deflated = False
+
     def write(self, payload: str) -> None:
         """Take a frame; this is the hub's side of the wire."""
         assert self.closed_with is None, f"pushed after the close: {payload}"

@@ -21,7 +21,8 @@ from tests.server.clients import APP
 class Recording:
     """A wire that keeps what it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, deflated: bool = False) -> None:
+        self.deflated = deflated
         self.said: list[object] = []
 
     def write(self, payload: str, /) -> None:

@@ -13,6 +13,10 @@ __all__ = ["Connection", "User", "Wire"]
 class Wire(Protocol):
     """The shell's side of a connection; the hub carries it along and never touches it."""
 
+    @property
+    def deflated(self) -> bool:
+        """Whether it takes frames that are compressed."""
+
     def write(self, payload: Any, /) -> object:
         """Send one encoded frame, without blocking; what a slow reader leaves behind is bounded."""
 

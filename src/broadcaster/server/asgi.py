@@ -172,6 +172,8 @@ class AsgiServer:
 class AsgiWire:
     """The hub's wire over an ASGI server: frames wait in a bounded outbox for one writing task."""
 
+    deflated = False  # that is between the ASGI server and the client
+
     def __init__(self, send: Send) -> None:
         self.overflowed = False
         self._outbox: deque[str] = deque()

@@ -20,7 +20,7 @@ from broadcaster.server.node import Node
 from broadcaster.server.proxies import Proxies
 from broadcaster.server.tls import Tls
 from broadcaster.server.transports import Transports
-from broadcaster.server.websocket import encode_frame
+from broadcaster.server.websocket import deflate_frame, encode_frame
 from broadcaster.signing import Credentials
 
 __all__ = ["OUTBOX_SIZE", "Server", "new_event_loop", "serve"]
@@ -69,7 +69,7 @@ class Server:
         self.host = host
         self.port = port
         self._outbox_size = outbox_size
-        self._node = Node(apps, encode=encode_frame)
+        self._node = Node(apps, encode=encode_frame, deflate=deflate_frame)
         self._listener: asyncio.Server | None = None
         self._transports: Transports
         self._ticker: asyncio.Task[None] | None = None

@@ -71,6 +71,7 @@ class NativeShell:
             transports=self._transports,
             max_size=0 if isinstance(admitted, Refusal) else admitted.app.limits.frame_size,
             outbox_size=self._outbox_size,
+            extensions=handshake.extensions,
         )
         transport.set_protocol(wire)
         self._transports.unlimit(transport)

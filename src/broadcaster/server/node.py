@@ -28,18 +28,25 @@ __all__ = ["Node", "Session"]
 
 _logger = logging.getLogger("broadcaster.server")
 
+_LARGE = 512
+"""From so many characters compressing a message gains more than it costs."""
+
 
 class Node:
     """The hubs of *apps*; all of it runs on one event loop, except `publish()`.
 
     *encode* turns the text of a frame into what the shell's wires write; it is called once for each
-    message, however many connections get it.
+    message, however many connections get it. So is *deflate*, for the wires that take compressed frames and
+    messages that are large enough.
     """
 
-    def __init__(self, apps: Apps, *, encode: Callable[[str], Any]) -> None:
+    def __init__(
+        self, apps: Apps, *, encode: Callable[[str], Any], deflate: Callable[[str], Any] | None = None
+    ) -> None:
         self.draining = False
         self.slow_readers = 0
         self._encode = encode
+        self._deflate = deflate
         self._hubs: dict[str, Hub] = {}
         self._keys: dict[str, Hub] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -162,6 +169,8 @@ class Node:
         """Carry out what a hub wants, in order."""
         for effect in effects:
             match effect:
+                case Push(text, to, without) if self._deflate is not None and len(text) >= _LARGE:
+                    self._push_large(text, to, without, self._deflate)
                 case Push(text, to, without):
                     payload = self._encode(text)
                     for connection in to:
@@ -173,6 +182,24 @@ class Node:
                     connection.wire.probe()
                 case Notify():
                     pass  # nobody has asked for webhooks
+
+    def _push_large(
+        self,
+        text: str,
+        to: Iterable[Connection],
+        without: Connection | None,
+        deflate: Callable[[str], Any],
+    ) -> None:
+        payload, deflated = self._encode(text), None
+        for connection in to:
+            if connection is without:
+                continue
+            if not connection.wire.deflated:
+                connection.wire.write(payload)
+                continue
+            if deflated is None:
+                deflated = deflate(text)
+            connection.wire.write(deflated)
 
     def _publish(self, message: Message, future: Future[None]) -> None:
         # Whoever gave up waiting was told that it failed, and may send it again.

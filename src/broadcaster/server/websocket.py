@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from broadcaster.errors import MissingExtra
 from broadcaster.server.node import Session
@@ -11,16 +12,21 @@ from broadcaster.server.transports import Transports
 
 try:
     from websockets.datastructures import Headers
+    from websockets.exceptions import NegotiationError
+    from websockets.extensions import Extension
+    from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
     from websockets.frames import Frame, Opcode
     from websockets.http11 import Request
     from websockets.protocol import SEND_EOF, Protocol, Side, State
     from websockets.server import ServerProtocol
+    from websockets.typing import ExtensionParameter
 except ImportError as error:
     raise MissingExtra("websockets", extra="server") from error
 
-__all__ = ["Handshake", "WebSocketConnection", "encode_frame"]
+__all__ = ["Handshake", "WebSocketConnection", "deflate_frame", "encode_frame"]
 
 _CLOSE_SECONDS = 10.0
+_WINDOW_BITS = 15
 
 # Quiet and shared: what a client does wrong is told to the client, in its close frame.
 _logger = logging.getLogger("broadcaster.server.websocket")
@@ -32,17 +38,48 @@ def encode_frame(text: str) -> bytes:
     return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
 
 
+def deflate_frame(text: str) -> bytes:
+    """Return the bytes of a compressed text frame, good for any connection that agreed to compression."""
+    alone = PerMessageDeflate(
+        remote_no_context_takeover=True,
+        local_no_context_takeover=True,
+        remote_max_window_bits=_WINDOW_BITS,
+        local_max_window_bits=_WINDOW_BITS,
+    )
+    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False, extensions=[alone])
+
+
+class _SharedDeflate(ServerPerMessageDeflateFactory):
+    """Agrees to compression by which one frame is good for everybody: nothing is kept between messages."""
+
+    def __init__(self) -> None:
+        super().__init__(server_no_context_takeover=True, client_no_context_takeover=True)
+
+    def process_request_params(
+        self, params: Sequence[ExtensionParameter], accepted_extensions: Sequence[Extension]
+    ) -> tuple[list[ExtensionParameter], PerMessageDeflate]:
+        agreed, extension = super().process_request_params(params, accepted_extensions)
+        if extension.local_max_window_bits < _WINDOW_BITS:
+            raise NegotiationError("a smaller window would take frames of its own")
+        return agreed, extension
+
+
+_DEFLATE = _SharedDeflate()
+
+
 class Handshake:
     """The answer to an opening handshake; *accepted* says whether it becomes a WebSocket.
 
-    *origin* is the site whose page asks, None where no page does.
+    *origin* is the site whose page asks, None where no page does; *extensions* are those agreed on.
     """
 
     def __init__(self, target: str, headers: list[tuple[str, str]]) -> None:
         # The request has been parsed already, so the library only judges it.
         self.origin = next((value for name, value in headers if name.lower() == "origin"), None)
-        self._response = ServerProtocol(logger=_logger).accept(Request(target, Headers(headers)))
+        protocol = ServerProtocol(extensions=[_DEFLATE], logger=_logger)
+        self._response = protocol.accept(Request(target, Headers(headers)))
         self.accepted = self._response.status_code == 101
+        self.extensions = protocol.extensions if self.accepted else []
 
     def answer(self) -> bytes:
         """Return the bytes of the answer."""
@@ -56,7 +93,9 @@ class WebSocketConnection(asyncio.Protocol):
     *outbox_size* bytes; beyond that the connection is cut.
     """
 
-    __slots__ = ("_ending", "_fragments", "_protocol", "_transport", "_transports", "session", "write")
+    __slots__ = (
+        "_ending", "_fragments", "_protocol", "_transport", "_transports", "deflated", "session", "write",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -65,9 +104,12 @@ class WebSocketConnection(asyncio.Protocol):
         transports: Transports,
         max_size: int,
         outbox_size: int,
+        extensions: list[Extension] | None = None,
     ) -> None:
         self._transport = transport
         self._protocol = Protocol(Side.SERVER, max_size=max_size, logger=_logger)
+        self._protocol.extensions = extensions or []
+        self.deflated = bool(extensions)
         self._transports = transports
         self._fragments: bytearray | None = None
         self._ending = False
