@@ -89,7 +89,12 @@ class Client:
         return self.sends(json.dumps({"event": event, "data": data, **more}))
 
     def subscribes(
-        self, channel: str, *, auth: str | None = None, channel_data: str | None = None
+        self,
+        channel: str,
+        *,
+        auth: str | None = None,
+        channel_data: str | None = None,
+        last_id: str | None = None,
     ) -> list[Frame]:
         """Subscribe; *auth* None means the signature that the application would give."""
         data = {"channel": channel, "auth": auth}
@@ -97,6 +102,8 @@ class Client:
             data["auth"] = channel_auth(self.socket_id, channel, channel_data)
         if channel_data is not None:
             data["channel_data"] = channel_data
+        if last_id is not None:
+            data["last_id"] = last_id
         return self.says("pusher:subscribe", data)
 
     def joins(self, channel: str, user_id: str, info: object = None) -> list[Frame]:
@@ -132,7 +139,12 @@ class Conversation:
     """A hub and a clock, on which clients connect."""
 
     def __init__(
-        self, limits: Limits | None = None, *, client_events: bool = True, subscription_counts: bool = False
+        self,
+        limits: Limits | None = None,
+        *,
+        client_events: bool = True,
+        subscription_counts: bool = False,
+        history: tuple[str, ...] = (),
     ) -> None:
         self.hub = Hub(
             replace(
@@ -140,6 +152,7 @@ class Conversation:
                 limits=limits or Limits(),
                 client_events=client_events,
                 subscription_counts=subscription_counts,
+                history=history,
             )
         )
         self.news: list[Notify] = []

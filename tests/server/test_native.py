@@ -7,7 +7,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from broadcaster import AnonymousEvent, BroadcastManager, Settings
+from broadcaster import AnonymousEvent, BroadcastManager, Settings, current_socket
 from broadcaster.protocol.limits import Limits
 from broadcaster.server import App, ServerThread
 from tests.server.clients import APP, SECONDS, call, client, plain, raw, read_all, wait_until
@@ -112,6 +112,24 @@ def test_an_event_sent_by_the_local_driver_skips_the_socket_it_came_from(server:
         assert answer.status == 200
         assert [other.receive()["event"], other.receive()["event"]] == ["Said", "Next"]
         assert sender.receive()["event"] == "Next"
+
+
+def test_a_browser_that_comes_back_gets_what_it_has_missed() -> None:
+    with ServerThread([replace(APP, history=("lobby",))], port=0) as server:
+        broadcast = local(server)
+        with client(server.port) as browser:
+            browser.subscribe("lobby")
+            broadcast.send(AnonymousEvent("one", on="lobby"))
+            last_id = browser.receive()["id"]
+            sender = browser.socket_id
+        broadcast.send(AnonymousEvent("two", on="lobby"))
+        with current_socket(sender):
+            broadcast.send(AnonymousEvent("three", on="lobby"), to_others=True)
+        with client(server.port) as browser:
+            browser.send("pusher:subscribe", data={"channel": "lobby", "last_id": last_id})
+            heard = [browser.receive()["event"] for _ in range(3)]
+
+    assert heard == ["pusher_internal:subscription_succeeded", "two", "three"]
 
 
 def test_presence_survives_a_connection_that_just_drops(server: ServerThread) -> None:

@@ -17,8 +17,9 @@ class App:
     Nothing crosses from one application to another. *client_events* lets clients whisper to each other;
     *subscription_counts* tells the subscribers of a channel how many they are. *origins* are the sites
     whose pages may connect, such as `https://example.com` or `*.example.com`; without any, all may.
-    *other_keys* are taken as well, so that a key can be replaced while both are in use. One that is not
-    *enabled* refuses every connection and request.
+    *history* names the channels whose latest events a client may ask for when it comes back, `*` standing
+    for anything in a name. *other_keys* are taken as well, so that a key can be replaced while both are in
+    use. One that is not *enabled* refuses every connection and request.
     """
 
     id: str
@@ -30,6 +31,7 @@ class App:
     origins: tuple[str, ...] = ()
     other_keys: tuple[Credentials, ...] = ()
     enabled: bool = True
+    history: tuple[str, ...] = ()
 
     @property
     def credentials(self) -> Credentials:

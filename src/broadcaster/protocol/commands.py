@@ -24,11 +24,15 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """`pusher:subscribe`; *auth* is empty on public channels."""
+    """`pusher:subscribe`; *auth* is empty on public channels.
+
+    *last_id* is that of the last event that the client has of a channel with a history.
+    """
 
     channel: str
     auth: str
     channel_data: str | None
+    last_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,8 @@ def parse(text: str) -> Command:
             return Subscribe(
                 channel=_string(data, "channel"),
                 auth=_string(data, "auth", default=""),
-                channel_data=_string(data, "channel_data") if data.get("channel_data") is not None else None,
+                channel_data=_string_or_none(data, "channel_data"),
+                last_id=_string_or_none(data, "last_id"),
             )
         case "pusher:unsubscribe":
             return Unsubscribe(_string(_data(frame), "channel"))
@@ -113,6 +118,10 @@ def _string(values: dict[str, Any], key: str, *, default: str | None = None) -> 
     if not isinstance(value, str):
         raise ProtocolViolation(Code.RECONNECT, f"{key!r} is not a string")
     return value
+
+
+def _string_or_none(values: dict[str, Any], key: str) -> str | None:
+    return _string(values, key) if values.get(key) is not None else None
 
 
 def _text_of(data: Any) -> str:

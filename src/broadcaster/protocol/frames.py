@@ -17,6 +17,7 @@ __all__ = [
     "connection_established",
     "error",
     "event",
+    "gap",
     "member_added",
     "member_removed",
     "pong",
@@ -46,9 +47,13 @@ def error(code: int, message: str, channel: str | None = None) -> str:
     return encode(frame)
 
 
-def event(name: str, channel: str, data: str) -> str:
-    """An event on a channel; *data* goes out as it came in, never encoded anew."""
-    return encode({"event": name, "channel": channel, "data": data})
+def event(name: str, channel: str, data: str, event_id: str | None = None) -> str:
+    """An event on a channel; *data* goes out as it came in, never encoded anew.
+
+    *event_id* is that of a channel with a history.
+    """
+    frame = {"event": name, "channel": channel, "data": data}
+    return encode(frame if event_id is None else {**frame, "id": event_id})
 
 
 def client_event(name: str, channel: str, data: str, user_id: str | None) -> str:
@@ -59,18 +64,23 @@ def client_event(name: str, channel: str, data: str, user_id: str | None) -> str
     return encode(frame)
 
 
-def subscribed(channel: str) -> str:
-    """The acknowledgement of a subscription."""
-    return event("pusher_internal:subscription_succeeded", channel, "{}")
+def subscribed(channel: str, event_id: str | None = None) -> str:
+    """The acknowledgement of a subscription, with the latest *event_id* where there is a history."""
+    return event("pusher_internal:subscription_succeeded", channel, "{}", event_id)
 
 
-def subscribed_to_presence(channel: str, members: Mapping[str, Any]) -> str:
+def subscribed_to_presence(channel: str, members: Mapping[str, Any], event_id: str | None = None) -> str:
     """The acknowledgement on a presence channel; *members* are user id to user info, the subscriber's too.
 
     Clients disagree on which of `ids`, `hash` and `count` they read, so all three are there.
     """
     presence = {"count": len(members), "ids": list(members), "hash": dict(members)}
-    return event("pusher_internal:subscription_succeeded", channel, encode({"presence": presence}))
+    return event("pusher_internal:subscription_succeeded", channel, encode({"presence": presence}), event_id)
+
+
+def gap(channel: str) -> str:
+    """Events may be missing between the last one that a client named and the next one it gets."""
+    return event("broadcaster:gap", channel, "{}")
 
 
 def subscription_error(channel: str, kind: str, message: str, status: int) -> str:

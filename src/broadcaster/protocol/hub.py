@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from broadcaster.channels import Kind, is_cached, kind_of
@@ -37,12 +38,14 @@ __all__ = ["Hub"]
 class Hub:
     """Connections, channels and users of one application; every method returns effects in order.
 
-    Nothing a client sends raises out of it. Times are seconds of one monotonic clock.
+    Nothing a client sends raises out of it. Times are seconds of one monotonic clock. *epoch* is another one
+    for each start of a server: lower-case letters and digits.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, *, epoch: str = "0") -> None:
         self.connections: dict[str, Connection] = {}
-        self._membership = Membership(app)
+        self._membership = Membership(app, epoch=epoch)
+        self._history = self._membership.history
         self._users = Users()
         self._door = Door(app)
         self._requests = Bucket()
@@ -124,9 +127,11 @@ class Hub:
         effects: list[Effect] = []
         for channel in channels:
             subscribers, cached = self.channels.get(channel), is_cached(channel)
-            if (subscribers is None and not cached) or self._is_repeat(message_id, channel):
+            kept = self._history.keeps(channel)
+            if (subscribers is None and not cached and not kept) or self._is_repeat(message_id, channel):
                 continue
-            frame = frames.event(name, channel, data)
+            framed = partial(frames.event, name, channel, data)
+            frame = self._history.add(channel, framed) if kept else framed()
             if cached:
                 self._membership.keep(channel, frame)
             if subscribers is not None:

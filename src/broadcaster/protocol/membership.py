@@ -10,6 +10,7 @@ from broadcaster.protocol.commands import Subscribe
 from broadcaster.protocol.connection import Connection, User
 from broadcaster.protocol.counts import Counts
 from broadcaster.protocol.effects import Effect, Notify, Push
+from broadcaster.protocol.history import History
 from broadcaster.protocol.recent import Recent
 from broadcaster.protocol.subscribers import Subscribers
 from broadcaster.protocol.verification import SubscriptionRefused, Verifier
@@ -20,7 +21,8 @@ __all__ = ["Membership"]
 class Membership:
     """The channels of one application on one node."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, *, epoch: str) -> None:
+        self.history = History(app.history, app.limits, epoch=epoch)
         self.channels: dict[str, Subscribers] = {}
         self._counts = Counts()
         self._last: Recent[str, str] = Recent(seconds=app.limits.cache_seconds, most=app.limits.cached_events)
@@ -31,6 +33,7 @@ class Membership:
         self._verifier = Verifier(app)
         self._limits = app.limits
         self._counting = app.subscription_counts
+        self.history.update(app.history, app.limits)
         self._last.resize(seconds=app.limits.cache_seconds, most=app.limits.cached_events)
 
     def subscribe(self, connection: Connection, command: Subscribe) -> list[Effect]:
@@ -50,7 +53,7 @@ class Membership:
         connection.authorized |= kind_of(channel).guarded
         if channel in connection.channels:
             return [self._acknowledgement(connection, channel)]
-        return self._join(connection, channel, member)
+        return self._join(connection, channel, member, command.last_id)
 
     def leave(self, connection: Connection, channel: str) -> list[Effect]:
         """Let a connection off a channel; harmless where it is on none of that name."""
@@ -76,9 +79,12 @@ class Membership:
     def tick(self, now: float) -> list[Effect]:
         """Forget what is old, and tell the counts that were put off."""
         self._last.tick(now)
+        self.history.tick(now)
         return self._counts.tick(now, self.channels)
 
-    def _join(self, connection: Connection, channel: str, member: User | None) -> list[Effect]:
+    def _join(
+        self, connection: Connection, channel: str, member: User | None, last_id: str | None
+    ) -> list[Effect]:
         """Subscribe; on a presence channel the others hear of a user's first connection."""
         news: list[Effect] = []
         if (subscribers := self.channels.get(channel)) is None:
@@ -97,15 +103,25 @@ class Membership:
         return [
             self._acknowledgement(connection, channel),
             *news,
-            *self._last_event(connection, channel),
+            *self._missed(connection, channel, last_id),
             *self._counted(channel, subscribers),
         ]
 
     def _acknowledgement(self, connection: Connection, channel: str) -> Effect:
+        latest = self.history.latest() if self.history.keeps(channel) else None
         if connection.channels[channel] is None:
-            return Push(frames.subscribed(channel), (connection,))
+            return Push(frames.subscribed(channel, latest), (connection,))
         members = self.channels[channel].members
-        return Push(frames.subscribed_to_presence(channel, members), (connection,))
+        return Push(frames.subscribed_to_presence(channel, members, latest), (connection,))
+
+    def _missed(self, connection: Connection, channel: str, last_id: str | None) -> list[Effect]:
+        """Push what the client has missed since *last_id*, or else the last event of a cache channel."""
+        if last_id is None or not self.history.keeps(channel):
+            return self._last_event(connection, channel)
+        missed = self.history.since(channel, last_id)
+        if missed is None:
+            return [Push(frames.gap(channel), (connection,)), *self._last_event(connection, channel)]
+        return [Push(frame, (connection,)) for frame in missed]
 
     def _last_event(self, connection: Connection, channel: str) -> list[Effect]:
         if not is_cached(channel):

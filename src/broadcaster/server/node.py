@@ -72,7 +72,7 @@ class Node:
             )
         for app in self.apps:
             if (hub := self._hubs.get(app.id)) is None:
-                self._hubs[app.id] = Hub(app)
+                self._hubs[app.id] = Hub(app, epoch=secrets.token_hex(4))
             elif hub.app != app:
                 hub.update(app)
         self._keys = {key: self._hubs[app.id] for app in self.apps for key in app.keyring}
