@@ -16,6 +16,7 @@ class Wire(Protocol):
     @property
     def deflated(self) -> bool:
         """Whether it takes frames that are compressed."""
+        ...
 
     def write(self, payload: Any, /) -> object:
         """Send one encoded frame, without blocking; what a slow reader leaves behind is bounded."""
