@@ -133,6 +133,9 @@ class WebSocketConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take frames apart; the answers to pings and close frames are the library's."""
         self._protocol.receive_data(data)
+        if self._protocol.state is State.OPEN:
+            # Answers to pings before those to messages; the answer to a close comes after all of them.
+            self._flush()
         for frame in self._protocol.events_received():
             if isinstance(frame, Frame) and self.session is not None:
                 self._take(frame, self.session)
