@@ -25,7 +25,17 @@ LAYERS = {
     1: {"_classes", "channels", "context", "encoding", "encryption", "messages", "signing"},
     2: {"events", "protocol", "rules", "signals", "transactions"},
     3: {"cluster", "drivers", "queues"},
-    4: {"_sources", "answers", "auth_requests", "authorization", "config", "dispatcher", "manager", "server"},
+    4: {
+        "_sources",
+        "answers",
+        "auth_requests",
+        "authorization",
+        "config",
+        "dispatcher",
+        "manager",
+        "server",
+        "webhooks",
+    },
     5: {"contrib", "demo", "doctor", "pytest_plugin", "testing"},
     6: {"__main__", "cli"},
 }
@@ -45,6 +55,7 @@ SENDING = {
     "rules",
     "signals",
     "transactions",
+    "webhooks",
 }
 SERVING = {"cluster", "protocol", "server"}
 

@@ -60,7 +60,11 @@ class Credentials:
 
     def signature(self, text: str) -> str:
         """Return the signature of any *text*: HMAC-SHA256, in lower-case hexadecimal digits."""
-        return hmac.digest(self.secret.encode(), text.encode(errors="replace"), "sha256").hex()
+        return self.body_signature(text.encode(errors="replace"))
+
+    def body_signature(self, body: bytes) -> str:
+        """Return the signature of a *body*, byte for byte, as the `X-Pusher-Signature` of a webhook."""
+        return hmac.digest(self.secret.encode(), body, "sha256").hex()
 
     @staticmethod
     def matches(expected: str, given: str) -> bool:

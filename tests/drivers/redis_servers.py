@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ import redis
 import trustme
 
 from tests.drivers.proxy import Proxy
+from tests.ports import free_port
 
 PASSWORD = "correct horse:battery/staple"
 SECONDS = 20.0
@@ -220,10 +220,3 @@ def socket_client(port: int, password: str | None) -> Iterator[redis.Redis]:
     """Connect for a moment."""
     with redis.Redis(port=port, password=password) as client:
         yield client
-
-
-def free_port() -> int:
-    """Find a port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

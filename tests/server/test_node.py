@@ -50,7 +50,7 @@ async def test_a_frame_is_encoded_once_however_many_connections_get_it() -> None
         node.connect(hub, wire).received('{"event":"pusher:subscribe","data":{"channel":"c"}}')
     encoded.clear()
 
-    node.perform(hub.broadcast("e", ["c"], "{}"))
+    node.perform(hub, hub.broadcast("e", ["c"], "{}"))
 
     assert len(encoded) == 1
     assert all(wire.said[-1] is encoded[0] for wire in wires)
@@ -174,7 +174,7 @@ def test_what_was_joined_stays_joined_when_the_limits_change() -> None:
     node.serve([replace(OLD, client_events=False, limits=Limits(channels_per_connection=1))])
     hub = node.admit("old-key", Visit({"protocol": "7"}))
     assert not isinstance(hub, Refusal)
-    node.perform(hub.broadcast("news", ["private-a"], "{}"))
+    node.perform(hub, hub.broadcast("news", ["private-a"], "{}"))
 
     assert wire.said[-1] == '{"event":"news","channel":"private-a","data":"{}"}'
 

@@ -13,6 +13,7 @@ from websockets.sync.client import connect
 from broadcaster import AnonymousEvent, BroadcastManager, Settings
 from broadcaster.protocol.connection import Connection
 from broadcaster.protocol.effects import Push
+from broadcaster.protocol.hub import Hub
 from broadcaster.server import ServerThread
 from broadcaster.server.node import Node
 from broadcaster.server.websocket import deflate_frame
@@ -130,7 +131,7 @@ def test_a_message_is_compressed_once_however_many_connections_get_it() -> None:
     wires = [Recording(deflated=number % 2 == 0) for number in range(100)]
     connections = tuple(Connection(f"{number}.1", wire) for number, wire in enumerate(wires))
 
-    node.perform([Push(LARGE, connections), Push("small", connections, connections[0])])
+    node.perform(Hub(APP), [Push(LARGE, connections), Push("small", connections, connections[0])])
 
     assert deflated == [LARGE]
     assert [wire.said for wire in wires[:3]] == [["deflated"], [LARGE, "small"], ["deflated", "small"]]

@@ -38,6 +38,9 @@ def serve(
     proxy_protocol: Annotated[
         bool, typer.Option("--proxy-protocol", help="Take connections with a PROXY header, and no others.")
     ] = False,
+    webhook_buffer: Annotated[
+        Path | None, typer.Option(help="An SQLite file where webhooks wait; without it they wait in memory.")
+    ] = None,
     dev: Annotated[
         bool,
         typer.Option(
@@ -80,6 +83,7 @@ def serve(
         port=port,
         tls=None if tls_cert is None else Tls(tls_cert, tls_key),
         proxies=Proxies(trusted_proxy or (), protocol=proxy_protocol),
+        webhook_buffer=webhook_buffer,
     )
     run_server(server, ready=announce)
     typer.echo("broadcaster: stopped", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from broadcaster.protocol.limits import Limits
+from broadcaster.protocol.webhooks import Webhook
 from broadcaster.signing import Credentials
 
 __all__ = ["App"]
@@ -19,7 +20,7 @@ class App:
     whose pages may connect, such as `https://example.com` or `*.example.com`; without any, all may.
     *history* names the channels whose latest events a client may ask for when it comes back, `*` standing
     for anything in a name. *other_keys* are taken as well, so that a key can be replaced while both are in
-    use. One that is not *enabled* refuses every connection and request.
+    use. *webhooks* hear what happens. One that is not *enabled* refuses every connection and request.
     """
 
     id: str
@@ -32,6 +33,7 @@ class App:
     other_keys: tuple[Credentials, ...] = ()
     enabled: bool = True
     history: tuple[str, ...] = ()
+    webhooks: tuple[Webhook, ...] = ()
 
     @property
     def credentials(self) -> Credentials:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from broadcaster.protocol.limits import Limits
+from broadcaster.protocol.patterns import Patterns
 
 __all__ = ["History"]
 
@@ -43,12 +44,11 @@ class History:
     def update(self, patterns: tuple[str, ...], limits: Limits) -> None:
         """Go on by other rules; what is kept stays until it is too old or too much."""
         self._limits = limits
-        words = ["".join(".*" if char == "*" else re.escape(char) for char in text) for text in patterns]
-        self._pattern = re.compile("|".join(words)) if words else None
+        self._patterns = Patterns(patterns)
 
     def keeps(self, channel: str) -> bool:
         """Whether the events of *channel* are kept."""
-        return self._pattern is not None and self._pattern.fullmatch(channel) is not None
+        return self._patterns.match(channel)
 
     def add(self, channel: str, frame: Callable[[str], str]) -> str:
         """Keep the next event of *channel*: *frame* makes its text, given the id."""

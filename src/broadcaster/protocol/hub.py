@@ -174,10 +174,10 @@ class Hub:
         return subscribers.members if subscribers is not None else {}
 
     def close(self, code: int, reason: str) -> list[Effect]:
-        """Hang up on everybody, as at the end of the server."""
+        """Hang up on everybody, as at the end of the server; webhooks hear that all channels are empty."""
         effects: list[Effect] = [HangUp(connection, code, reason) for connection in self.connections.values()]
         self.connections.clear()
-        self.channels.clear()
+        effects += self._membership.clear()
         self._users.clear()
         self._door.clear()
         return effects

@@ -72,6 +72,17 @@ class Membership:
         del self.channels[channel]
         return [*effects, Notify("channel_vacated", channel)]
 
+    def clear(self) -> list[Effect]:
+        """Let everybody off every channel; there is nobody left to hear of it but webhooks."""
+        effects: list[Effect] = []
+        for channel, subscribers in self.channels.items():
+            effects += [
+                Notify("member_removed", channel, {"user_id": user_id}) for user_id in subscribers.members
+            ]
+            effects.append(Notify("channel_vacated", channel))
+        self.channels.clear()
+        return effects
+
     def keep(self, channel: str, frame: str) -> None:
         """Remember the last event of a cache channel."""
         self._last.put(channel, frame)

@@ -1,5 +1,6 @@
 """The server: a stand-in for Pusher Channels, as a process of its own or inside an application."""
 
+from broadcaster.protocol.webhooks import Webhook
 from broadcaster.server.apps import App
 from broadcaster.server.asgi import AsgiServer
 from broadcaster.server.lifecycle import Server, serve
@@ -7,4 +8,4 @@ from broadcaster.server.proxies import Proxies
 from broadcaster.server.thread import ServerThread
 from broadcaster.server.tls import Tls
 
-__all__ = ["App", "AsgiServer", "Proxies", "Server", "ServerThread", "Tls", "serve"]
+__all__ = ["App", "AsgiServer", "Proxies", "Server", "ServerThread", "Tls", "Webhook", "serve"]

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote, unquote
 
@@ -37,11 +38,11 @@ class AsgiServer:
     A mounted application gets no lifespan of its own, so the outer one has to start it:
     `FastAPI(lifespan=server.lifespan)`, or `async with server.running():` inside a lifespan that does
     more. On its own, under an ASGI server, it starts by itself. Silent peers are the ASGI server's to find
-    (uvicorn: `--ws-ping-interval`).
+    (uvicorn: `--ws-ping-interval`). *webhook_buffer* is a file in which webhooks wait.
     """
 
-    def __init__(self, apps: Apps) -> None:
-        self._node = Node(apps, encode=str)
+    def __init__(self, apps: Apps, *, webhook_buffer: Path | None = None) -> None:
+        self._node = Node(apps, encode=str, webhook_buffer=webhook_buffer)
 
     @property
     def connection_count(self) -> int:
@@ -72,6 +73,7 @@ class AsgiServer:
             yield
         finally:
             self._node.close()
+            await self._node.finish(_CLOSE_SECONDS)
 
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncIterator[None]:

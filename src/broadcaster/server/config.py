@@ -13,13 +13,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from broadcaster.errors import ConfigurationError, named, suggestion
 from broadcaster.protocol.limits import Limits
+from broadcaster.protocol.webhooks import Webhook
 from broadcaster.server.apps import App
 from broadcaster.signing import Credentials
 
 __all__ = ["app_from_env", "apps_from_toml"]
 
 _APPS = TypeAdapter(list[App])
-_TABLES: Mapping[str, type] = {"limits": Limits, "other_keys": Credentials}
+_TABLES: Mapping[str, type] = {"limits": Limits, "other_keys": Credentials, "webhooks": Webhook}
 
 
 class _AppVariables(BaseSettings):
@@ -94,7 +95,7 @@ def _misnamed(table: Mapping[str, Any], known: list[str], what: str) -> list[str
 
 
 def _names(cls: Any) -> list[str]:
-    return [field.name for field in fields(cls)]
+    return [field.name for field in fields(cls) if field.init]
 
 
 def _told(error: ValidationError) -> str:

@@ -8,6 +8,7 @@ import logging
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -46,13 +47,14 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 class Server:
     """Serves *apps* on one port of the running event loop; port 0 takes any free one.
 
-    *tls* makes it `wss://`; *proxies* tell on whose behalf they connect.
+    *tls* makes it `wss://`; *proxies* tell on whose behalf they connect. Webhooks wait in the SQLite file
+    *webhook_buffer*, which survives the process, or in memory.
     Where *apps* is a function, it is asked again by `reload()`, and every *reload_seconds* unless that is 0.
     An async context manager; it satisfies the `local` driver, so a `BroadcastManager(server=...)` can
     publish on it without a hop.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting
         self,
         apps: Apps,
         *,
@@ -62,6 +64,7 @@ class Server:
         reload_seconds: float = 0,
         tls: Tls | None = None,
         proxies: Proxies | None = None,
+        webhook_buffer: Path | None = None,
     ) -> None:
         self._proxies = proxies or Proxies()
         if tls is not None and self._proxies.protocol:
@@ -69,7 +72,7 @@ class Server:
         self.host = host
         self.port = port
         self._outbox_size = outbox_size
-        self._node = Node(apps, encode=encode_frame, deflate=deflate_frame)
+        self._node = Node(apps, encode=encode_frame, deflate=deflate_frame, webhook_buffer=webhook_buffer)
         self._listener: asyncio.Server | None = None
         self._transports: Transports
         self._ticker: asyncio.Task[None] | None = None
@@ -154,7 +157,9 @@ class Server:
         self._node.close()
         self._listener.close()
         self._transports.close_all(HttpConnection)
+        end = asyncio.get_running_loop().time() + grace
         await self._transports.wait_until_lost(grace)
+        await self._node.finish(end - asyncio.get_running_loop().time())
         tasks = [task for task in (self._ticker, self._reloader) if task is not None]
         for task in tasks:
             task.cancel()

@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from broadcaster.errors import DeliveryError
@@ -24,6 +25,9 @@ from broadcaster.protocol.hub import Hub
 from broadcaster.server.apps import App, Apps, check_apps, provider_of
 from broadcaster.signing import Credentials
 
+if TYPE_CHECKING:
+    from broadcaster.server.webhooks import Webhooks
+
 __all__ = ["Node", "Session"]
 
 _logger = logging.getLogger("broadcaster.server")
@@ -37,11 +41,16 @@ class Node:
 
     *encode* turns the text of a frame into what the shell's wires write; it is called once for each
     message, however many connections get it. So is *deflate*, for the wires that take compressed frames and
-    messages that are large enough.
+    messages that are large enough. Webhooks wait in the file *webhook_buffer*, or in memory.
     """
 
     def __init__(
-        self, apps: Apps, *, encode: Callable[[str], Any], deflate: Callable[[str], Any] | None = None
+        self,
+        apps: Apps,
+        *,
+        encode: Callable[[str], Any],
+        deflate: Callable[[str], Any] | None = None,
+        webhook_buffer: Path | None = None,
     ) -> None:
         self.draining = False
         self.slow_readers = 0
@@ -51,6 +60,8 @@ class Node:
         self._keys: dict[str, Hub] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
+        self._webhook_buffer = webhook_buffer
+        self._webhooks: Webhooks | None = None
         self._find_apps = provider_of(apps)
         self.serve(self._find_apps())
 
@@ -67,18 +78,20 @@ class Node:
         self.apps = check_apps(apps)
         wanted = {app.id: app for app in self.apps}
         for app_id in [app_id for app_id in self._hubs if app_id not in wanted]:
-            self.perform(
-                self._hubs.pop(app_id).close(Code.UNKNOWN_APP, "The application is not served any more")
-            )
+            hub = self._hubs.pop(app_id)
+            self.perform(hub, hub.close(Code.UNKNOWN_APP, "The application is not served any more"))
         for app in self.apps:
-            if (hub := self._hubs.get(app.id)) is None:
+            if (known := self._hubs.get(app.id)) is None:
                 self._hubs[app.id] = Hub(app, epoch=secrets.token_hex(4))
-            elif hub.app != app:
-                hub.update(app)
+            elif known.app != app:
+                known.update(app)
         self._keys = {key: self._hubs[app.id] for app in self.apps for key in app.keyring}
+        if self.is_open:
+            self._serve_webhooks()
 
     def open(self) -> None:
         """Start on the running event loop."""
+        self._serve_webhooks()
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self.draining = False
 
@@ -88,8 +101,14 @@ class Node:
         for hub in self._hubs.values():
             # Not 4200, "at once": this port is about to be closed, and a pusher-js that finds it so
             # waits 15 seconds before it tries again.
-            self.perform(hub.close(Code.BACK_OFF, "Server is going away"))
+            self.perform(hub, hub.close(Code.BACK_OFF, "Server is going away"))
         self._loop = None
+
+    async def finish(self, seconds: float) -> None:
+        """Let what the webhooks have yet to tell go out, for up to *seconds*; after `close()`."""
+        webhooks, self._webhooks = self._webhooks, None
+        if webhooks is not None:
+            await webhooks.aclose(seconds)
 
     @property
     def is_open(self) -> bool:
@@ -109,7 +128,7 @@ class Node:
     def connect(self, hub: Hub, wire: Wire, address: str = "") -> Session:
         """Open a connection on *hub*; its first frame is written before this returns."""
         connection = Connection(_socket_id(taken=hub.connections), wire, address)
-        self.perform(hub.connected(connection, time.monotonic()))
+        self.perform(hub, hub.connected(connection, time.monotonic()))
         return Session(self, hub, connection)
 
     def refuse(self, refusal: Refusal, wire: Wire) -> None:
@@ -121,7 +140,6 @@ class Node:
     def answer(self, request: ApiRequest) -> ApiResponse:
         """Answer a plain HTTP request, and do what it asks for."""
         response = self._answer(request)
-        self.perform(response.effects)
         if response.status >= 400:
             _logger.info(
                 "%s %r refused with %d: %s",
@@ -163,10 +181,12 @@ class Node:
         """Look for connections that have fallen silent; call it about once a second."""
         now = time.monotonic()
         for hub in self._hubs.values():
-            self.perform(hub.tick(now))
+            self.perform(hub, hub.tick(now))
+        if self._webhooks is not None:
+            self._webhooks.tick(now)
 
-    def perform(self, effects: Iterable[Effect]) -> None:
-        """Carry out what a hub wants, in order."""
+    def perform(self, hub: Hub, effects: Iterable[Effect]) -> None:
+        """Carry out what *hub* wants, in order."""
         for effect in effects:
             match effect:
                 case Push(text, to, without) if self._deflate is not None and len(text) >= _LARGE:
@@ -181,7 +201,19 @@ class Node:
                 case Probe(connection):
                     connection.wire.probe()
                 case Notify():
-                    pass  # nobody has asked for webhooks
+                    if self._webhooks is not None:
+                        self._webhooks.tell(hub.app.id, effect, time.monotonic())
+
+    def _serve_webhooks(self) -> None:
+        if self._webhooks is not None:
+            self._webhooks.update(self.apps)
+        elif any(app.webhooks for app in self.apps):
+            # Only who has webhooks needs their HTTP client.
+            from broadcaster.server.webhooks import Webhooks
+
+            self._webhooks = Webhooks(self._webhook_buffer)
+            self._webhooks.update(self.apps)
+            self._webhooks.start()
 
     def _push_large(
         self,
@@ -208,13 +240,14 @@ class Node:
         hub = self._hubs[self.apps[0].id]
         try:
             self.perform(
+                hub,
                 hub.broadcast(
                     message.name,
                     message.channels,
                     message.data,
                     except_socket=message.except_socket,
                     message_id=message.id,
-                )
+                ),
             )
         except BaseException as error:
             future.set_exception(error)
@@ -227,7 +260,11 @@ class Node:
         if request.path.startswith("/app/"):
             return ApiResponse(426, "this is the WebSocket address: connect with a Pusher client")
         hub = self._hub_of(request.path)
-        return hub if isinstance(hub, ApiResponse) else answer(hub, request, now=time.time())
+        if isinstance(hub, ApiResponse):
+            return hub
+        response = answer(hub, request, now=time.time())
+        self.perform(hub, response.effects)
+        return response
 
     def _hub_of(self, path: str) -> Hub | ApiResponse:
         root, _, rest = path.removeprefix("/").partition("/")
@@ -250,7 +287,7 @@ class Session:
 
     def received(self, text: str) -> None:
         """Act on a text frame."""
-        self._node.perform(self._hub.received(self._connection, text, time.monotonic()))
+        self._node.perform(self._hub, self._hub.received(self._connection, text, time.monotonic()))
 
     def touched(self) -> None:
         """Note a control frame: the peer lives."""
@@ -258,7 +295,7 @@ class Session:
 
     def closed(self) -> None:
         """Forget the connection; harmless when repeated."""
-        self._node.perform(self._hub.disconnected(self._connection))
+        self._node.perform(self._hub, self._hub.disconnected(self._connection))
 
     def cut_off(self) -> None:
         """Note that the connection was dropped because its peer reads too slowly."""

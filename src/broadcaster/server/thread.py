@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -35,8 +36,11 @@ class ServerThread:
         port: int = 6001,
         tls: Tls | None = None,
         proxies: Proxies | None = None,
+        webhook_buffer: Path | None = None,
     ) -> None:
-        self._server = Server(apps, host=host, port=port, tls=tls, proxies=proxies)
+        self._server = Server(
+            apps, host=host, port=port, tls=tls, proxies=proxies, webhook_buffer=webhook_buffer
+        )
         self._thread: threading.Thread | None = None
         self._started: Future[None] = Future()
         self._loop: asyncio.AbstractEventLoop
