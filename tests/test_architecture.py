@@ -36,7 +36,7 @@ LAYERS = {
         "server",
         "webhooks",
     },
-    5: {"contrib", "demo", "doctor", "pytest_plugin", "testing"},
+    5: {"client", "contrib", "demo", "doctor", "pytest_plugin", "testing"},
     6: {"__main__", "cli"},
 }
 

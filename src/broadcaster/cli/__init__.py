@@ -13,6 +13,7 @@ except ImportError as error:
     raise MissingExtra("typer", extra="cli") from error
 
 from broadcaster.cli.demo import demo
+from broadcaster.cli.listen import listen
 from broadcaster.cli.serve import serve
 
 __all__ = ["app"]
@@ -24,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
+app.command()(listen)
 app.command()(demo)
 
 
