@@ -227,6 +227,7 @@ async def test_a_listener_goes_on_over_a_restart(server: ServerThread) -> None:
         await orders.subscribed()
         first = client.socket_id
         await asyncio.to_thread(server.stop)
+        await asyncio.to_thread(wait_until, lambda: not orders.joined.is_set())
         with restarted(port) as again:
             await orders.subscribed()
             await asyncio.to_thread(send, again, "private-orders", number=2)

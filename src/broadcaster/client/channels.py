@@ -16,6 +16,7 @@ Sender: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[None]]
 """Sends one event of the protocol, with the other fields of its frame."""
 
 _SUCCEEDED = "pusher_internal:subscription_succeeded"
+_GAP = "broadcaster:gap"
 _ADDED = "pusher_internal:member_added"
 _REMOVED = "pusher_internal:member_removed"
 _INTERNAL = ("pusher:", "pusher_internal:")
@@ -47,6 +48,7 @@ class Channel:
         self.joined = asyncio.Event()
         """Set while the server has us on the channel."""
         self.last_id: str | None = None
+        self._latest: str | None = None
         self._send = send
         self._forget = forget
         self._listeners: dict[Listener[Any], tuple[str, ...]] = {}
@@ -80,15 +82,22 @@ class Channel:
     def received(self, frame: Mapping[str, Any]) -> None:
         """Take a frame for this channel; the client calls it."""
         name, data = frame["event"], frame["data"]
-        if isinstance(last_id := frame.get("id"), str):
-            self.last_id = last_id
         if name == _SUCCEEDED:
             self.joined.set()
             self._settled.set()
+        self._note_id(name, frame.get("id"))
         incoming = Incoming(name, self.name, data, frame.get("user_id"), frame.get("id"))
         for listener, names in list(self._listeners.items()):
             if name in names or (not names and not name.startswith(_INTERNAL)):
                 listener.take(incoming)
+
+    def _note_id(self, name: str, given: str | None) -> None:
+        if name == _SUCCEEDED:
+            # It counts as heard once we had what came before it, or cannot have it.
+            self._latest = given
+            self.last_id = self.last_id or given
+        else:
+            self.last_id = self._latest if name == _GAP else given or self.last_id
 
     def lost(self) -> None:
         """Note that the connection has gone; the client calls it."""

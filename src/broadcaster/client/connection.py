@@ -131,7 +131,7 @@ class Client:
                 return
             lasted = time.monotonic() - started if established else 0.0
             pause = retries.after(code, lasted=lasted)
-            _logger.warning("connection lost (%s); the next try is in %.1f seconds", reason, pause)
+            _logger.warning("connection lost (%s %s); next try in %.1f s", code or "", reason, pause)
             await asyncio.sleep(pause)
 
     async def _converse(self) -> tuple[bool, int | None, str]:
@@ -148,9 +148,10 @@ class Client:
                         await self._received(await socket.recv())
                         established = established or self.socket_id is not None
                 except ConnectionClosed as closed:
-                    code = closed.rcvd.code if closed.rcvd is not None else None
                     told, reason = self._told
-                    return established, code or told, reason or str(closed)
+                    if closed.rcvd is None:
+                        return established, told, reason or str(closed)
+                    return established, closed.rcvd.code, reason or closed.rcvd.reason
         except (OSError, TimeoutError, WebSocketException) as error:
             return established, None, str(error) or type(error).__name__
         finally:

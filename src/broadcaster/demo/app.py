@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, StringConstraints, ValidationErr
 from broadcaster import BroadcastManager, DeliveryError, Message
 from broadcaster.context import is_socket_id
 from broadcaster.demo._chat import MessageSent, say
+from broadcaster.server.assets import client_js
 from broadcaster.signals import sent
 from broadcaster.signing import Credentials
 
@@ -65,6 +66,8 @@ class Application:
             return Response(
                 200, files("broadcaster.demo").joinpath(asset.name).read_bytes(), asset.content_type
             )
+        if (request.method, request.path) == ("GET", "/client.js"):
+            return Response(200, client_js().encode(), "text/javascript; charset=utf-8")
         handler = self._routes.get((request.method, request.path), _unknown)
         try:
             return _json(200, handler(request))
@@ -129,7 +132,6 @@ _ASSETS = {
     "/page.js": _Asset("page.js", "text/javascript; charset=utf-8"),
     "/chat.js": _Asset("chat.js", "text/javascript; charset=utf-8"),
     "/chat.py": _Asset("_chat.py", "text/plain; charset=utf-8"),
-    "/client.js": _Asset("client.js", "text/javascript; charset=utf-8"),
     "/favicon.ico": _Asset("icon.svg", "image/svg+xml"),
     "/icon.svg": _Asset("icon.svg", "image/svg+xml"),
 }

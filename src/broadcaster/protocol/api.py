@@ -38,16 +38,19 @@ class ApiRequest:
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """The answer: JSON when *status* is 200, a sentence of plain text otherwise."""
+    """The answer: JSON when *status* is 200, a sentence of plain text otherwise, unless *head* says what."""
 
     status: int
     body: str
     effects: list[Effect] = field(default_factory=list)
     allow: str | None = None
+    head: tuple[tuple[str, str], ...] = ()
 
     @property
     def headers(self) -> list[tuple[str, str]]:
         """The headers that go with the body."""
+        if self.head:
+            return list(self.head)
         kind = "application/json" if self.status == 200 else "text/plain; charset=utf-8"
         allowed = [("Allow", self.allow)] if self.allow else []
         later = [("Retry-After", "1")] if self.status == 429 else []

@@ -23,6 +23,7 @@ from broadcaster.protocol.frames import error
 from broadcaster.protocol.handshake import Refusal, Visit, unknown_app
 from broadcaster.protocol.hub import Hub
 from broadcaster.server.apps import App, Apps, check_apps, provider_of
+from broadcaster.server.assets import asset
 from broadcaster.signing import Credentials
 
 if TYPE_CHECKING:
@@ -257,6 +258,8 @@ class Node:
     def _answer(self, request: ApiRequest) -> ApiResponse:
         if request.path == "/up":
             return ApiResponse(503, "draining") if self.draining else ApiResponse(200, '{"health":"OK"}')
+        if (file := asset(request)) is not None:
+            return file
         if request.path.startswith("/app/"):
             return ApiResponse(426, "this is the WebSocket address: connect with a Pusher client")
         hub = self._hub_of(request.path)

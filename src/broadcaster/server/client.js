@@ -1,7 +1,10 @@
 /**
- * A browser's side of the Pusher protocol, in the words of Laravel Echo. One file, no dependency, no build.
+ * A browser's side of the Pusher protocol, in the words of Laravel Echo. One file, no dependency, no build:
+ * the server hands it out.
  *
- *     const echo = new Echo({ key: "demo-key", host: "127.0.0.1", port: 6001 });
+ *     import { Echo } from "https://ws.example.com/client.js";
+ *
+ *     const echo = new Echo({ key: "app-key" });
  *     echo.private("orders.7").listen("OrderShipped", (order) => console.log(order.carrier));
  *     echo.join("room").here(show).joining(add).leaving(remove);
  */
@@ -26,12 +29,15 @@ export class Echo {
   #silence;
 
   /**
-   * Connect to `host:port` as the application *key*. Guarded channels are asked for at *authEndpoint*, with
-   * *headers*, which are read anew for every request. *trace* gets a direction ("in", "out" or "auth") and
-   * what went that way.
+   * Connect as the application *key* to the server that this file came from, or to *host*, *port* and *path*,
+   * with TLS where *tls* is true. Guarded channels are asked for at *authEndpoint*, with *headers*, which are
+   * read anew for every request. *trace* gets a direction ("in", "out" or "auth") and what went that way.
    */
-  constructor({ key, host = location.hostname, port, authEndpoint = "/broadcasting/auth", headers = {}, trace = () => {} }) {
-    const url = `ws://${host}:${port}/app/${encodeURIComponent(key)}?protocol=7&client=broadcaster&version=1.0.0`;
+  constructor({ key, host, port, path, tls, authEndpoint = "/broadcasting/auth", headers = {}, trace = () => {} }) {
+    if (!key) throw new TypeError("Echo needs the key of an application: new Echo({ key })");
+    const url = addressOf({ host, port, path, tls });
+    url.pathname += `app/${encodeURIComponent(key)}`;
+    url.search = "?protocol=7&client=broadcaster&version=1.0.0";
     this.#options = { url, authEndpoint, headers, trace };
     globalThis.addEventListener?.("online", () => this.#status === "reconnecting" && this.connect());
     this.connect();
@@ -50,6 +56,20 @@ export class Echo {
   /** A guarded channel whose members see each other. */
   join(name) {
     return this.#open(`presence-${name}`, PresenceChannel);
+  }
+
+  /** Leave the channel of that *name*, private and presence ones too; its callbacks are gone. */
+  leave(name) {
+    for (const prefix of ["", "private-", "presence-"]) this.leaveChannel(prefix + name);
+  }
+
+  /** Leave the one channel whose name, with its prefix, is *name*. */
+  leaveChannel(name) {
+    const channel = this.#channels.get(name);
+    if (!channel) return;
+    this.#channels.delete(name);
+    if (channel.joined) this.#send({ event: "pusher:unsubscribe", data: { channel: name } });
+    channel.joined = false;
   }
 
   /** What to send as `X-Socket-ID`, so that the application can leave this connection out. */
@@ -100,7 +120,9 @@ export class Echo {
     try {
       const auth = channel.guarded ? await this.#authorize(channel.name, socketId) : {};
       if (socketId !== this.#socketId) return; // the connection went while the application answered
-      this.#send({ event: "pusher:subscribe", data: { channel: channel.name, ...auth } });
+      if (this.#channels.get(channel.name) !== channel) return; // it was left meanwhile
+      const last_id = channel.lastId; // what came after it is what we missed, on a channel with a history
+      this.#send({ event: "pusher:subscribe", data: { channel: channel.name, ...auth, last_id } });
     } catch (error) {
       channel.receive("pusher:subscription_error", { type: "AuthError", error: error.message, status: error.status });
     }
@@ -125,12 +147,12 @@ export class Echo {
 
   #received(text) {
     this.#expectMore();
-    const { event, channel, data, user_id } = parsed(text) ?? {};
+    const { event, channel, data, user_id, id } = parsed(text) ?? {};
     const content = parsed(data);
     this.#options.trace("in", { event, channel, data: content, user_id });
     if (event === "pusher:connection_established") this.#established(content);
     else if (event === "pusher:ping") this.#send({ event: "pusher:pong", data: {} });
-    else if (channel) this.#channels.get(channel)?.receive(event, content, user_id);
+    else if (channel) this.#channels.get(channel)?.receive(event, content, { user_id, id });
   }
 
   #established({ socket_id, activity_timeout }) {
@@ -197,7 +219,10 @@ export class Echo {
 class Channel {
   guarded = false;
   joined = false;
+  lastId = undefined;
   #callbacks = new Map();
+  #all = [];
+  #latest;
 
   constructor(name, send) {
     this.name = name;
@@ -207,6 +232,25 @@ class Channel {
   /** Call *callback* with the data of every such event. A leading dot, as Echo wants it, makes no difference. */
   listen(event, callback) {
     return this.on(event.replace(/^\./, ""), callback);
+  }
+
+  /** Call *callback* with the name and the data of every event of the application. */
+  listenToAll(callback) {
+    this.#all.push(callback);
+    return this;
+  }
+
+  /** Call *callback* no more, or none at all for that *event*. */
+  stopListening(event, callback) {
+    const name = event.replace(/^\./, "");
+    const kept = callback ? (this.#callbacks.get(name) ?? []).filter((other) => other !== callback) : [];
+    this.#callbacks.set(name, kept);
+    return this;
+  }
+
+  /** Call *callback* when events were missed while the connection was away, on a channel with a history. */
+  gap(callback) {
+    return this.on("broadcaster:gap", callback);
   }
 
   /** Call *callback* each time the server has let us in. */
@@ -224,15 +268,16 @@ class Channel {
     return this;
   }
 
-  receive(event, data, userId) {
-    if (event === "pusher_internal:subscription_succeeded") this.joined = true;
-    for (const callback of this.#callbacks.get(event) ?? []) {
-      try {
-        callback(data, { user_id: userId });
-      } catch (error) {
-        console.error(error); // the other callbacks, and the connection, do not depend on this one
-      }
-    }
+  receive(event, data, { user_id, id } = {}) {
+    if (event === "pusher_internal:subscription_succeeded") {
+      this.joined = true;
+      this.#latest = id; // it counts as heard once we had what came before it, or cannot have it
+      this.lastId ??= id;
+    } else if (event === "broadcaster:gap") this.lastId = this.#latest;
+    else this.lastId = id ?? this.lastId;
+    for (const callback of this.#callbacks.get(event) ?? []) safely(() => callback(data, { user_id }));
+    if (/^(pusher|pusher_internal|broadcaster):/.test(event)) return;
+    for (const callback of this.#all) safely(() => callback(event, data));
   }
 }
 
@@ -248,6 +293,11 @@ class PrivateChannel extends Channel {
   /** Call *callback* with the data of every such whisper. */
   listenForWhisper(event, callback) {
     return this.on(`client-${event}`, callback);
+  }
+
+  /** Call *callback* no more, or none at all for that whisper. */
+  stopListeningForWhisper(event, callback) {
+    return this.stopListening(`client-${event}`, callback);
   }
 }
 
@@ -269,7 +319,7 @@ class PresenceChannel extends PrivateChannel {
     return this.on("pusher_internal:member_removed", ({ user_info }) => callback(user_info));
   }
 
-  receive(event, data, userId) {
+  receive(event, data, more) {
     if (event === "pusher_internal:subscription_succeeded") {
       this.#members = new Map(Object.entries(data.presence.hash));
     } else if (event === "pusher_internal:member_added") {
@@ -280,7 +330,27 @@ class PresenceChannel extends PrivateChannel {
       data = { ...data, user_info: this.#members.get(id) };
       this.#members.delete(id);
     }
-    super.receive(event, data, userId);
+    super.receive(event, data, more);
+  }
+}
+
+/** Where the server is: where this file came from, but for what is said otherwise. */
+function addressOf({ host, port, path, tls }) {
+  const here = new URL(".", import.meta.url);
+  const secure = tls ?? here.protocol === "https:";
+  const elsewhere = host !== undefined || port !== undefined;
+  const url = new URL(`${secure ? "wss" : "ws"}://${host ?? here.hostname}`);
+  url.port = port ?? (elsewhere ? "" : here.port);
+  url.pathname = path === undefined ? (elsewhere ? "/" : here.pathname) : `/${path.replace(/^\/|\/$/g, "")}/`.replace("//", "/");
+  return url;
+}
+
+/** Call one callback; the other callbacks, and the connection, do not depend on it. */
+function safely(call) {
+  try {
+    call();
+  } catch (error) {
+    console.error(error);
   }
 }
 
