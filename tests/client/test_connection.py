@@ -3,8 +3,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -39,10 +39,15 @@ async def next_of(listener: Listener[Incoming]) -> Incoming:
     return await asyncio.wait_for(anext(listener), SECONDS)
 
 
-@contextmanager
-def restarted(port: int) -> Iterator[ServerThread]:
-    with ServerThread([APP], port=port) as server:
+@asynccontextmanager
+async def restarted(port: int) -> AsyncIterator[ServerThread]:
+    """A server on *port*, which stops while the client's loop runs on, so that it can say goodbye."""
+    server = ServerThread([APP], port=port)
+    await asyncio.to_thread(server.start)
+    try:
         yield server
+    finally:
+        await asyncio.to_thread(server.stop)
 
 
 # Hearing
@@ -210,7 +215,7 @@ async def test_a_client_that_is_there_first_waits_for_its_server(caplog: pytest.
             news = orders.listen()
             with pytest.raises(TimeoutError):
                 await orders.subscribed(timeout=0.05)
-            with restarted(port) as server:
+            async with restarted(port) as server:
                 await orders.subscribed()
                 await asyncio.to_thread(send, server, "private-orders", number=1)
 
@@ -228,7 +233,7 @@ async def test_a_listener_goes_on_over_a_restart(server: ServerThread) -> None:
         first = client.socket_id
         await asyncio.to_thread(server.stop)
         await asyncio.to_thread(wait_until, lambda: not orders.joined.is_set())
-        with restarted(port) as again:
+        async with restarted(port) as again:
             await orders.subscribed()
             await asyncio.to_thread(send, again, "private-orders", number=2)
 
