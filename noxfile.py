@@ -108,5 +108,16 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks", *(session.posargs or ["--quick"]))
 
 
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Run what takes its time: nonsense by the million, a stalled client, ten minutes of churn."""
+    install(session, "test")
+    session.run("python", "-m", "tests.soak.fuzz", *session.posargs)
+    session.run("python", "-m", "tests.soak.stalled")
+    session.install("atheris")
+    session.run("python", "-m", "tests.soak.guided", "-atheris_runs=400000", "-max_len=2000")
+    session.run("python", "-m", "tests.soak.churn")
+
+
 if __name__ == "__main__":
     nox.main()

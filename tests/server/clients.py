@@ -131,6 +131,18 @@ def read_all(connection: socket.socket) -> bytes:
     return received
 
 
+def is_cut(connection: socket.socket, data: bytes) -> bool:
+    """Say *data*, and tell whether the server has hung up."""
+    connection.settimeout(0.05)
+    try:
+        connection.sendall(data)
+        return connection.recv(65_536) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
 def wait_until(condition: Callable[[], bool], *, seconds: float = SECONDS) -> None:
     """Return when *condition* holds; fail when it does not within *seconds*."""
     deadline = time.monotonic() + seconds

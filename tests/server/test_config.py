@@ -4,8 +4,8 @@ import pytest
 
 from broadcaster import ConfigurationError
 from broadcaster.protocol.limits import Limits
-from broadcaster.server import App
-from broadcaster.server.config import app_from_env, apps_from_toml
+from broadcaster.server import App, Bounds
+from broadcaster.server.config import app_from_env, apps_from_toml, bounds_from_toml
 from broadcaster.signing import Credentials
 
 NAMES = ["PUSHER_APP_ID", "PUSHER_APP_KEY", "PUSHER_KEY", "PUSHER_APP_SECRET", "PUSHER_SECRET"]
@@ -123,3 +123,30 @@ def test_a_file_that_is_not_there_or_no_text_is_told(tmp_path: Path) -> None:
         apps_from_toml(tmp_path / "missing.toml")
     with pytest.raises(ConfigurationError, match="not UTF-8"):
         apps_from_toml(tmp_path / "binary.toml")
+
+
+# What connections may cost
+
+
+def test_the_table_of_the_server_holds_its_bounds(tmp_path: Path) -> None:
+    file = written(tmp_path, "[server]\nbody_size = 2000\nidle_seconds = 5\n")
+
+    assert bounds_from_toml(file) == Bounds(body_size=2000, idle_seconds=5)
+
+
+def test_without_that_table_there_are_the_defaults(tmp_path: Path) -> None:
+    assert bounds_from_toml(written(tmp_path, "")) == Bounds()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[server]\nbody_sice = 1", "unknown setting in server: 'body_sice', did you mean 'body_size'"),
+        ('[server]\nbody_size = "much"', "server.body_size: Input should be a valid integer"),
+        ("[server]\nbody_size = 0", "body_size must be above 0, not 0"),
+        ("server = 1", "server: "),
+    ],
+)
+def test_a_bound_that_cannot_be_is_named(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
+        bounds_from_toml(written(tmp_path, text))

@@ -7,7 +7,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from broadcaster.messages import Message
-from broadcaster.server import Server, ServerThread, websocket
+from broadcaster.server import Bounds, Server, ServerThread
 from broadcaster.server.websocket import Handshake, encode_frame
 from tests.server.clients import (
     APP,
@@ -15,6 +15,7 @@ from tests.server.clients import (
     UPGRADE,
     client,
     flood_until_one_is_left,
+    is_cut,
     raw,
     read_all,
     wait_until,
@@ -59,25 +60,15 @@ async def test_a_peer_that_says_it_is_done_is_forgotten_even_if_it_reads_nothing
         assert server._node.slow_readers == 0
 
 
-def test_a_peer_that_talks_on_after_the_close_frame_wins_no_time(
-    server: ServerThread, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(websocket, "_CLOSE_SECONDS", 0.5)
+def test_a_peer_that_talks_on_after_the_close_frame_wins_no_time() -> None:
     ping = Frame(Opcode.PING, b"").serialize(mask=True)
-    with raw(server.port) as connection:
+    with (
+        ServerThread([APP], port=0, bounds=Bounds(close_seconds=0.5)) as server,
+        raw(server.port) as connection,
+    ):
         connection.sendall(b"GET /app/nobody?protocol=7 HTTP/1.1\r\n" + UPGRADE)
-        connection.settimeout(0.1)
 
-        def is_cut() -> bool:
-            try:
-                connection.sendall(ping)
-                return connection.recv(65_536) == b""
-            except TimeoutError:
-                return False
-            except OSError:
-                return True
-
-        wait_until(is_cut)
+        wait_until(lambda: is_cut(connection, ping))
 
 
 def test_what_a_client_says_right_before_it_closes_is_heard(server: ServerThread) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from broadcaster.server import App, Proxies, Server, Tls
 from broadcaster.server import serve as run_server
-from broadcaster.server.config import app_from_env, apps_from_toml
+from broadcaster.server.config import app_from_env, apps_from_toml, bounds_from_toml
 
 __all__ = ["serve"]
 
@@ -81,6 +81,7 @@ def serve(
         apps,
         host=host,
         port=port,
+        bounds=None if config is None else bounds_from_toml(config),
         tls=None if tls_cert is None else Tls(tls_cert, tls_key),
         proxies=Proxies(trusted_proxy or (), protocol=proxy_protocol),
         webhook_buffer=webhook_buffer,

@@ -3,9 +3,10 @@
 from broadcaster.protocol.webhooks import Webhook
 from broadcaster.server.apps import App
 from broadcaster.server.asgi import AsgiServer
+from broadcaster.server.bounds import Bounds
 from broadcaster.server.lifecycle import Server, serve
 from broadcaster.server.proxies import Proxies
 from broadcaster.server.thread import ServerThread
 from broadcaster.server.tls import Tls
 
-__all__ = ["App", "AsgiServer", "Proxies", "Server", "ServerThread", "Tls", "Webhook", "serve"]
+__all__ = ["App", "AsgiServer", "Bounds", "Proxies", "Server", "ServerThread", "Tls", "Webhook", "serve"]

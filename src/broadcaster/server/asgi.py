@@ -16,6 +16,7 @@ from broadcaster.messages import Message
 from broadcaster.protocol.api import ApiRequest, ApiResponse
 from broadcaster.protocol.handshake import Refusal, Visit
 from broadcaster.server.apps import Apps
+from broadcaster.server.bounds import Bounds
 from broadcaster.server.node import Node, Session
 from broadcaster.server.query import parse_query, read_params
 from broadcaster.signing import Credentials
@@ -27,10 +28,6 @@ Event: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Event]]
 Send: TypeAlias = Callable[[Event], Awaitable[None]]
 
-_BODY_SIZE = 1_048_576
-_OUTBOX_SIZE = 1_048_576
-_CLOSE_SECONDS = 10.0
-
 
 class AsgiServer:
     """Serves *apps* wherever it is mounted; it satisfies the `local` driver.
@@ -38,10 +35,14 @@ class AsgiServer:
     A mounted application gets no lifespan of its own, so the outer one has to start it:
     `FastAPI(lifespan=server.lifespan)`, or `async with server.running():` inside a lifespan that does
     more. On its own, under an ASGI server, it starts by itself. Silent peers are the ASGI server's to find
-    (uvicorn: `--ws-ping-interval`). *webhook_buffer* is a file in which webhooks wait.
+    (uvicorn: `--ws-ping-interval`). *webhook_buffer* is a file in which webhooks wait. Of
+    *bounds* the ASGI server has its own but for the size of a body and of what is unread.
     """
 
-    def __init__(self, apps: Apps, *, webhook_buffer: Path | None = None) -> None:
+    def __init__(
+        self, apps: Apps, *, bounds: Bounds | None = None, webhook_buffer: Path | None = None
+    ) -> None:
+        self._bounds = bounds or Bounds()
         self._node = Node(apps, encode=str, webhook_buffer=webhook_buffer)
 
     @property
@@ -73,7 +74,7 @@ class AsgiServer:
             yield
         finally:
             self._node.close()
-            await self._node.finish(_CLOSE_SECONDS)
+            await self._node.finish(self._bounds.close_seconds)
 
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncIterator[None]:
@@ -108,9 +109,9 @@ class AsgiServer:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _read_body(receive)
+        body = await _read_body(receive, self._bounds.body_size)
         if body is None:
-            response = ApiResponse(413, f"the body is larger than {_BODY_SIZE} bytes")
+            response = ApiResponse(413, f"the body is larger than {self._bounds.body_size} bytes")
         else:
             response = self._respond(scope, body)
         headers = [(name.lower().encode(), value.encode()) for name, value in response.headers]
@@ -135,7 +136,7 @@ class AsgiServer:
             await send({"type": "websocket.close"})
             return
         await send({"type": "websocket.accept"})
-        wire = AsgiWire(send)
+        wire = AsgiWire(send, self._bounds.outbox_size)
         try:
             await self._converse(path, scope, receive, wire)
         finally:
@@ -145,7 +146,7 @@ class AsgiServer:
         admitted = self._node.admit(unquote(path.removeprefix("/app/")), visit := _visit(scope))
         if isinstance(admitted, Refusal):
             self._node.refuse(admitted, wire)
-            await asyncio.wait({wire.writer}, timeout=_CLOSE_SECONDS)
+            await asyncio.wait({wire.writer}, timeout=self._bounds.close_seconds)
             return
         session = self._node.connect(admitted, wire, visit.address)
         try:
@@ -176,7 +177,8 @@ class AsgiWire:
 
     deflated = False  # that is between the ASGI server and the client
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, outbox_size: int) -> None:
+        self._most = outbox_size
         self.overflowed = False
         self._outbox: deque[str] = deque()
         self._size = 0
@@ -190,7 +192,7 @@ class AsgiWire:
             return
         self._outbox.append(payload)
         self._size += len(payload)
-        if self._size > _OUTBOX_SIZE:
+        if self._size > self._most:
             self.overflowed = True
             # The task may be waiting for a peer that never reads again.
             self.writer.cancel()
@@ -233,13 +235,13 @@ async def _next(receive: Receive, writer: asyncio.Task[None]) -> Event | None:
     return None if still_waits else incoming.result()
 
 
-async def _read_body(receive: Receive) -> bytes | None:
+async def _read_body(receive: Receive, most: int) -> bytes | None:
     body = bytearray()
     more = True
     while more:
         event = await receive()
         body += event.get("body", b"")
-        if len(body) > _BODY_SIZE:
+        if len(body) > most:
             return None
         more = event.get("more_body", False)
     return bytes(body)

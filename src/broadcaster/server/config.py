@@ -15,11 +15,13 @@ from broadcaster.errors import ConfigurationError, named, suggestion
 from broadcaster.protocol.limits import Limits
 from broadcaster.protocol.webhooks import Webhook
 from broadcaster.server.apps import App
+from broadcaster.server.bounds import Bounds
 from broadcaster.signing import Credentials
 
-__all__ = ["app_from_env", "apps_from_toml"]
+__all__ = ["app_from_env", "apps_from_toml", "bounds_from_toml"]
 
 _APPS = TypeAdapter(list[App])
+_BOUNDS = TypeAdapter(Bounds)
 _TABLES: Mapping[str, type] = {"limits": Limits, "other_keys": Credentials, "webhooks": Webhook}
 
 
@@ -53,6 +55,24 @@ def apps_from_toml(path: str | Path) -> list[App]:
 
     Raises `ConfigurationError`, which tells everything that is wrong by its name, and no secret.
     """
+    content = _content(path)
+    try:
+        return _APPS.validate_python(content.get("apps", []))
+    except ValidationError as error:
+        raise ConfigurationError(f"{str(path)!r}: {_told(error, 'apps')}") from None
+
+
+def bounds_from_toml(path: str | Path) -> Bounds:
+    """Read the table `[server]` of a TOML file, which has the fields of `Bounds`; see `apps_from_toml()`."""
+    content = _content(path)
+    try:
+        return _BOUNDS.validate_python(content.get("server", {}))
+    except ValidationError as error:
+        raise ConfigurationError(f"{str(path)!r}: {_told(error, 'server')}") from None
+
+
+def _content(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file whose names are all known."""
     try:
         content = tomllib.loads(Path(path).read_text("utf-8"))
     except OSError as error:
@@ -63,15 +83,14 @@ def apps_from_toml(path: str | Path) -> list[App]:
         raise ConfigurationError(f"{str(path)!r} is not TOML: {error}") from None
     if problems := list(_unknown(content)):
         raise ConfigurationError(f"{str(path)!r}: {'; '.join(problems)}")
-    try:
-        return _APPS.validate_python(content.get("apps", []))
-    except ValidationError as error:
-        raise ConfigurationError(f"{str(path)!r}: {_told(error)}") from None
+    return content
 
 
 def _unknown(content: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with the names in *content*, which pydantic would pass over."""
-    problems = _misnamed(content, ["apps"], "setting")
+    problems = _misnamed(content, ["apps", "server"], "setting")
+    if isinstance(server := content.get("server"), dict):
+        problems += _misnamed(server, _names(Bounds), "setting in server")
     apps = content.get("apps", [])
     for index, table in enumerate(apps if isinstance(apps, list) else []):
         if not isinstance(table, dict):
@@ -98,13 +117,13 @@ def _names(cls: Any) -> list[str]:
     return [field.name for field in fields(cls) if field.init]
 
 
-def _told(error: ValidationError) -> str:
+def _told(error: ValidationError, root: str) -> str:
     """Say what pydantic found, by name only: the values may be secrets."""
     return "; ".join(
-        f"{_where(found['loc'])}: {found['msg']}"
+        f"{_where(root, found['loc'])}: {found['msg']}"
         for found in error.errors(include_input=False, include_context=False, include_url=False)
     )
 
 
-def _where(path: tuple[int | str, ...]) -> str:
-    return "apps" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+def _where(root: str, path: tuple[int | str, ...]) -> str:
+    return root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)

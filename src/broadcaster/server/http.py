@@ -10,6 +10,7 @@ from typing import cast
 
 from broadcaster.errors import MissingExtra
 from broadcaster.protocol.api import ApiRequest, ApiResponse
+from broadcaster.server.bounds import Bounds
 from broadcaster.server.query import parse_query
 from broadcaster.server.transports import Transports
 
@@ -21,11 +22,6 @@ except ImportError as error:
 __all__ = ["Headers", "HttpConnection", "Upgrade", "encode_response"]
 
 _logger = logging.getLogger("broadcaster.server")
-
-_HEAD_SIZE = 16_384
-_BODY_SIZE = 1_048_576
-_REQUEST_SECONDS = 15.0
-_IDLE_SECONDS = 75.0
 
 Headers = list[tuple[str, str]]
 Upgrade = Callable[[asyncio.Transport, str, Headers, bytes, str], None]
@@ -39,13 +35,19 @@ class HttpConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_answer", "_body", "_expects", "_head_size", "_headers", "_parser", "_refusal", "_target",
+        "_answer", "_body", "_bounds", "_expects", "_head_size", "_headers", "_parser", "_refusal", "_target",
         "_transport", "_transports", "_unparsed", "_unread", "_upgrade", "_upgrades", "address",
     )  # fmt: skip
 
     def __init__(
-        self, *, answer: Callable[[ApiRequest], ApiResponse], upgrade: Upgrade, transports: Transports
+        self,
+        *,
+        answer: Callable[[ApiRequest], ApiResponse],
+        upgrade: Upgrade,
+        transports: Transports,
+        bounds: Bounds,
     ) -> None:
+        self._bounds = bounds
         self._answer = answer
         self._upgrade = upgrade
         self._transports = transports
@@ -64,7 +66,7 @@ class HttpConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         self._transports.opened(self._transport)
-        self._transports.limit(self._transport, _REQUEST_SECONDS)
+        self._transports.limit(self._transport, self._bounds.request_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
@@ -124,10 +126,10 @@ class HttpConnection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
         self._unparsed = 0
-        if len(self._body) + len(body) <= _BODY_SIZE:
+        if len(self._body) + len(body) <= self._bounds.body_size:
             self._body += body
         else:
-            self._refusal = (413, f"the body is larger than {_BODY_SIZE} bytes")
+            self._refusal = (413, f"the body is larger than {self._bounds.body_size} bytes")
 
     def on_message_complete(self) -> None:
         """Answer the request, unless it asks for another protocol."""
@@ -154,8 +156,8 @@ class HttpConnection(asyncio.Protocol):
             return ApiResponse(500, "internal server error; the server's log has the details")
 
     def _check_head(self, size: int) -> None:
-        if size > _HEAD_SIZE:
-            self._refusal = (431, f"the request's head is larger than {_HEAD_SIZE} bytes")
+        if size > self._bounds.head_size:
+            self._refusal = (431, f"the request's head is larger than {self._bounds.head_size} bytes")
 
     def _wants_websocket(self) -> bool:
         is_http_1_1_get = self._parser.get_method() == b"GET" and self._parser.get_http_version() == "1.1"
@@ -179,7 +181,7 @@ class HttpConnection(asyncio.Protocol):
     def _write(self, response: ApiResponse, *, keep_alive: bool, head_only: bool = False) -> None:
         self._transport.write(encode_response(response, keep_alive=keep_alive, head_only=head_only))
         if keep_alive:
-            self._transports.limit(self._transport, _IDLE_SECONDS)
+            self._transports.limit(self._transport, self._bounds.idle_seconds)
         else:
             self._transport.close()
 

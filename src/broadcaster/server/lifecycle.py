@@ -15,6 +15,7 @@ from typing import Self
 from broadcaster.errors import ConfigurationError
 from broadcaster.messages import Message
 from broadcaster.server.apps import App, Apps
+from broadcaster.server.bounds import Bounds
 from broadcaster.server.http import HttpConnection
 from broadcaster.server.native import NativeShell
 from broadcaster.server.node import Node
@@ -24,15 +25,11 @@ from broadcaster.server.transports import Transports
 from broadcaster.server.websocket import deflate_frame, encode_frame
 from broadcaster.signing import Credentials
 
-__all__ = ["OUTBOX_SIZE", "Server", "new_event_loop", "serve"]
+__all__ = ["Server", "new_event_loop", "serve"]
 
 _logger = logging.getLogger("broadcaster.server")
 
-OUTBOX_SIZE = 1_048_576
-"""What a client may leave unread before it is cut off, in bytes."""
-
 _BACKLOG = 4_096
-_HANDSHAKE_SECONDS = 10.0
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -47,8 +44,8 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 class Server:
     """Serves *apps* on one port of the running event loop; port 0 takes any free one.
 
-    *tls* makes it `wss://`; *proxies* tell on whose behalf they connect. Webhooks wait in the SQLite file
-    *webhook_buffer*, which survives the process, or in memory.
+    *bounds* are those of every connection. *tls* makes it `wss://`; *proxies* tell on whose behalf they
+    connect. Webhooks wait in the SQLite file *webhook_buffer*, which survives the process, or in memory.
     Where *apps* is a function, it is asked again by `reload()`, and every *reload_seconds* unless that is 0.
     An async context manager; it satisfies the `local` driver, so a `BroadcastManager(server=...)` can
     publish on it without a hop.
@@ -60,7 +57,7 @@ class Server:
         *,
         host: str = "127.0.0.1",
         port: int = 6001,
-        outbox_size: int = OUTBOX_SIZE,
+        bounds: Bounds | None = None,
         reload_seconds: float = 0,
         tls: Tls | None = None,
         proxies: Proxies | None = None,
@@ -71,7 +68,7 @@ class Server:
             raise ConfigurationError("with the PROXY protocol TLS is the proxy's: leave out the certificate")
         self.host = host
         self.port = port
-        self._outbox_size = outbox_size
+        self._bounds = bounds or Bounds()
         self._node = Node(apps, encode=encode_frame, deflate=deflate_frame, webhook_buffer=webhook_buffer)
         self._listener: asyncio.Server | None = None
         self._transports: Transports
@@ -130,7 +127,7 @@ class Server:
         shell = NativeShell(
             self._node,
             self._transports,
-            outbox_size=self._outbox_size,
+            bounds=self._bounds,
             proxies=self._proxies,
         )
         try:
@@ -140,7 +137,7 @@ class Server:
                 self.port,
                 backlog=_BACKLOG,
                 ssl=None if self._tls is None else self._tls.context,
-                ssl_handshake_timeout=None if self._tls is None else _HANDSHAKE_SECONDS,
+                ssl_handshake_timeout=None if self._tls is None else self._bounds.tls_seconds,
             )
         except OSError as error:
             raise ConfigurationError(_unavailable(self.host, self.port, error)) from error

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from broadcaster.protocol.api import ApiResponse
 from broadcaster.protocol.handshake import Refusal, Visit
+from broadcaster.server.bounds import Bounds
 from broadcaster.server.http import Headers, HttpConnection, encode_response
 from broadcaster.server.node import Node
 from broadcaster.server.proxies import Proxies
@@ -21,7 +22,7 @@ __all__ = ["NativeShell"]
 class NativeShell:
     """Makes the protocol of each connection that a listening socket accepts.
 
-    *outbox_size* bounds what a client may leave unread, in bytes; *proxies* stand before the server.
+    *bounds* are those of every connection; *proxies* stand before the server.
     """
 
     def __init__(
@@ -29,12 +30,12 @@ class NativeShell:
         node: Node,
         transports: Transports,
         *,
-        outbox_size: int,
+        bounds: Bounds,
         proxies: Proxies,
     ) -> None:
         self._node = node
         self._transports = transports
-        self._outbox_size = outbox_size
+        self._bounds = bounds
         self._proxies = proxies
 
     def __call__(self) -> asyncio.Protocol:
@@ -42,7 +43,12 @@ class NativeShell:
         return ProxyHeader(self._http, self._transports) if self._proxies.protocol else self._http()
 
     def _http(self) -> HttpConnection:
-        return HttpConnection(answer=self._node.answer, upgrade=self._upgrade, transports=self._transports)
+        return HttpConnection(
+            answer=self._node.answer,
+            upgrade=self._upgrade,
+            transports=self._transports,
+            bounds=self._bounds,
+        )
 
     def _upgrade(
         self, transport: asyncio.Transport, target: str, headers: Headers, beyond: bytes, peer: str
@@ -70,7 +76,7 @@ class NativeShell:
             transport,
             transports=self._transports,
             max_size=0 if isinstance(admitted, Refusal) else admitted.app.limits.frame_size,
-            outbox_size=self._outbox_size,
+            bounds=self._bounds,
             extensions=handshake.extensions,
         )
         transport.set_protocol(wire)

@@ -12,6 +12,7 @@ from typing import Self
 from broadcaster.errors import BroadcastError
 from broadcaster.messages import Message
 from broadcaster.server.apps import Apps
+from broadcaster.server.bounds import Bounds
 from broadcaster.server.lifecycle import Server, new_event_loop
 from broadcaster.server.proxies import Proxies
 from broadcaster.server.tls import Tls
@@ -34,12 +35,13 @@ class ServerThread:
         *,
         host: str = "127.0.0.1",
         port: int = 6001,
+        bounds: Bounds | None = None,
         tls: Tls | None = None,
         proxies: Proxies | None = None,
         webhook_buffer: Path | None = None,
     ) -> None:
         self._server = Server(
-            apps, host=host, port=port, tls=tls, proxies=proxies, webhook_buffer=webhook_buffer
+            apps, host=host, port=port, bounds=bounds, tls=tls, proxies=proxies, webhook_buffer=webhook_buffer
         )
         self._thread: threading.Thread | None = None
         self._started: Future[None] = Future()

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from broadcaster.errors import MissingExtra
+from broadcaster.server.bounds import Bounds
 from broadcaster.server.node import Session
 from broadcaster.server.transports import Transports
 
@@ -25,7 +26,6 @@ except ImportError as error:
 
 __all__ = ["Handshake", "WebSocketConnection", "deflate_frame", "encode_frame"]
 
-_CLOSE_SECONDS = 10.0
 _WINDOW_BITS = 15
 
 # Quiet and shared: what a client does wrong is told to the client, in its close frame.
@@ -89,12 +89,13 @@ class Handshake:
 class WebSocketConnection(asyncio.Protocol):
     """One open WebSocket; it is the hub's `Wire`.
 
-    A message larger than *max_size* bytes closes it with 1009. What the peer does not read is kept up to
-    *outbox_size* bytes; beyond that the connection is cut.
+    A message larger than *max_size* bytes closes it with 1009. What the peer does not read is kept within
+    *bounds*; beyond them the connection is cut.
     """
 
     __slots__ = (
-        "_ending", "_fragments", "_protocol", "_transport", "_transports", "deflated", "session", "write",
+        "_close_seconds", "_ending", "_fragments", "_protocol", "_transport", "_transports", "deflated",
+        "session", "write",
     )  # fmt: skip
 
     def __init__(
@@ -103,7 +104,7 @@ class WebSocketConnection(asyncio.Protocol):
         *,
         transports: Transports,
         max_size: int,
-        outbox_size: int,
+        bounds: Bounds,
         extensions: list[Extension] | None = None,
     ) -> None:
         self._transport = transport
@@ -113,10 +114,11 @@ class WebSocketConnection(asyncio.Protocol):
         self._transports = transports
         self._fragments: bytearray | None = None
         self._ending = False
+        self._close_seconds = bounds.close_seconds
         self.session: Session | None = None
         # The transport's own method: fan-out calls it for every subscriber.
         self.write = transport.write
-        transport.set_write_buffer_limits(high=outbox_size)
+        transport.set_write_buffer_limits(high=bounds.outbox_size)
 
     def probe(self) -> None:
         """Send a ping."""
@@ -206,7 +208,7 @@ class WebSocketConnection(asyncio.Protocol):
         # Once: a peer that talks on would put off its end for ever.
         if not self._ending:
             self._ending = True
-            self._transports.limit(self._transport, _CLOSE_SECONDS)
+            self._transports.limit(self._transport, self._close_seconds)
         self._end()
 
     def _end(self) -> None:
