@@ -15,8 +15,8 @@ class Bounds:
 
     The head of an HTTP request has *head_size* at most (431), its body *body_size* (413). A client has
     *request_seconds* for its first request, and *idle_seconds* for each one after that; *tls_seconds* for its
-    TLS handshake, and *close_seconds* to answer a close frame. What it leaves unread is *outbox_size* at most;
-    beyond that it is cut off. Raises `ConfigurationError` for what is not above 0.
+    TLS handshake, and *close_seconds* to answer a close frame. One that leaves more than *outbox_size*
+    unread is cut off. Raises `ConfigurationError` for what is not above 0.
     """
 
     head_size: int = 16_384
