@@ -91,24 +91,34 @@ def test_while_a_key_is_replaced_both_are_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "credentials", "reason", "status"),
+    ("events", "age", "credentials", "reason", "status"),
     [
-        (telling(), Credentials("key", "other"), "signature does not match: check the secret", 401),
-        (telling(), Credentials("other", "secret"), "'other' is not this application's", 401),
-        (telling(age=400), CREDENTIALS, "more than 300 seconds ago: compare the clocks", 401),
-        (telling(age=-400), CREDENTIALS, "compare the clocks", 401),
-        (b"{", CREDENTIALS, "not a JSON object", 400),
-        (b"[]", CREDENTIALS, "not a JSON object", 400),
-        (b"{}", CREDENTIALS, "no time_ms or no events", 400),
-        (telling({"name": 1, "channel": "a"}), CREDENTIALS, "no name or no channel", 400),
+        ([], 0, Credentials("key", "other"), "signature does not match: check the secret", 401),
+        ([], 0, Credentials("other", "secret"), "'other' is not this application's", 401),
+        ([], 400, CREDENTIALS, "more than 300 seconds ago: compare the clocks", 401),
+        ([], -400, CREDENTIALS, "compare the clocks", 401),
+        ([{"name": 1, "channel": "a"}], 0, CREDENTIALS, "no name or no channel", 400),
     ],
 )
-def test_anything_else_is_refused(body: bytes, credentials: Credentials, reason: str, status: int) -> None:
+def test_a_webhook_of_another_or_of_another_time_is_refused(
+    events: list[object], age: float, credentials: Credentials, reason: str, status: int
+) -> None:
     with pytest.raises(InvalidWebhook, match=reason) as refused:
-        read_webhook(*sent(body, credentials), CREDENTIALS)
+        read_webhook(*sent(telling(*events, age=age), credentials), CREDENTIALS)
 
     assert refused.value.status == status
     assert "secret" not in str(refused.value).replace("the secret", "")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [(b"{", "not a JSON object"), (b"[]", "not a JSON object"), (b"{}", "no time_ms or no events")],
+)
+def test_a_body_that_tells_nothing_is_refused(body: bytes, reason: str) -> None:
+    with pytest.raises(InvalidWebhook, match=reason) as refused:
+        read_webhook(*sent(body), CREDENTIALS)
+
+    assert refused.value.status == 400
 
 
 def test_a_request_that_is_not_signed_is_refused() -> None:
