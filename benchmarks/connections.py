@@ -26,9 +26,9 @@ class _Round:
 
 
 def run(*, quick: bool) -> list[Table]:
-    """Open 1,000 connections, or 5,000; each is upgraded, greeted and subscribed to one channel."""
+    """Open 1,000 connections, or 10,000; each is upgraded, greeted and subscribed to one channel."""
     raise_file_limit()
-    repeats, count = (3, 1_000) if quick else (5, 5_000)
+    repeats, count = (3, 1_000) if quick else (3, 10_000)
     commands = {
         "broadcaster": server_command("broadcaster"),
         "broadcaster, ASGI on uvicorn": server_command("asgi"),

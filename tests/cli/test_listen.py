@@ -5,15 +5,15 @@ import os
 import pty
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 
 import pytest
 
 from broadcaster import AnonymousEvent, BroadcastManager, Settings
 from broadcaster.server import App, ServerThread
 from tests.ports import free_port
+from tests.programs import broadcaster
 
 DEV = App("1", "app-key", "app-secret")
 SECONDS = 20.0
@@ -25,14 +25,10 @@ def server() -> Iterator[ServerThread]:
         yield server
 
 
-@contextmanager
-def listening(*arguments: str, stdout: int = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "broadcaster", "listen", *arguments]
-    with subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+def listening(
+    *arguments: str, stdout: int = subprocess.PIPE, env: Mapping[str, str] | None = None
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    return broadcaster("listen", *arguments, stdout=stdout, env=env)
 
 
 def send(server: ServerThread, channel: str, name: str, data: object) -> None:
@@ -127,11 +123,9 @@ def test_a_server_that_is_not_there_is_waited_for_and_said() -> None:
         assert "refused" in line or "Connect call failed" in line
 
 
-def test_the_variables_of_the_driver_are_read(server: ServerThread, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PUSHER_PORT", str(server.port))
-    monkeypatch.setenv("PUSHER_APP_KEY", "app-key")
-    monkeypatch.setenv("PUSHER_APP_SECRET", "app-secret")
-    with listening("private-orders", "--count", "1") as process:
+def test_the_variables_of_the_driver_are_read(server: ServerThread) -> None:
+    port, keys = str(server.port), {"PUSHER_APP_KEY": "app-key", "PUSHER_APP_SECRET": "app-secret"}
+    with listening("private-orders", "--count", "1", env={"PUSHER_PORT": port, **keys}) as process:
         told(process)
         send(server, "private-orders", "news", 1)
         output, _ = process.communicate(timeout=SECONDS)

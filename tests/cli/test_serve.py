@@ -1,31 +1,15 @@
-import os
 import re
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from tests.programs import broadcaster
 from tests.server.clients import APP, SECONDS, call, client, plain
 
 CREDENTIALS = {"PUSHER_APP_ID": APP.id, "PUSHER_APP_KEY": APP.key, "PUSHER_APP_SECRET": APP.secret}
-
-
-@contextmanager
-def broadcaster(*arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    env = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PUSHER_", "BROADCAST_"))
-    }
-    command = [sys.executable, "-m", "broadcaster", *arguments]
-    with subprocess.Popen(command, env=env | variables, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def port_of(process: subprocess.Popen[str]) -> int:
@@ -39,7 +23,7 @@ def port_of(process: subprocess.Popen[str]) -> int:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_until_a_signal_and_then_leaves_in_order(number: signal.Signals) -> None:
     with (
-        broadcaster("serve", "--port", "0", **CREDENTIALS) as process,
+        broadcaster("serve", "--port", "0", env=CREDENTIALS) as process,
         client(port := port_of(process)) as browser,
     ):
         assert plain(port, "GET", "/up").status == 200
@@ -55,7 +39,7 @@ def test_it_serves_until_a_signal_and_then_leaves_in_order(number: signal.Signal
 
 
 def test_the_address_line_names_the_application_but_not_its_secret() -> None:
-    with broadcaster("serve", "--port", "0", **CREDENTIALS) as process:
+    with broadcaster("serve", "--port", "0", env=CREDENTIALS) as process:
         assert process.stderr is not None
         line = process.stderr.readline()
 
@@ -64,7 +48,7 @@ def test_the_address_line_names_the_application_but_not_its_secret() -> None:
 
 
 def test_missing_credentials_are_named_in_one_line() -> None:
-    with broadcaster("serve", "--port", "0", PUSHER_APP_ID="1") as process:
+    with broadcaster("serve", "--port", "0", env={"PUSHER_APP_ID": "1"}) as process:
         _, text = process.communicate(timeout=SECONDS)
 
     assert process.returncode == 1

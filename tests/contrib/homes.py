@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -48,7 +49,7 @@ odd_names = st.one_of(
 )
 
 
-class HomeContract:
+class HomeContract(ABC):
     """Subclass it; `app()` makes an application with a manager, and `serve()` serves it.
 
     The application asks its rules about the user that the header `X-User` names, nobody without it. It
@@ -59,9 +60,9 @@ class HomeContract:
     says: tuple[str, ...] = ("/say",)
     asynchronous = False
 
+    @abstractmethod
     def app(self, broadcast: BroadcastManager) -> Any:
         """Return an application that uses *broadcast*."""
-        raise NotImplementedError
 
     def serve(self, app: Any) -> AbstractContextManager[str]:
         """Serve *app* while the block lasts; the value is its URL."""

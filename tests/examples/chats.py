@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -24,14 +25,14 @@ WIRING = {"application", "settings", "urlpatterns"}
 """What a single file of Django needs to be a project: a project of its own has it in other files."""
 
 
-class ChatContract:
+class ChatContract(ABC):
     """Subclass it: *example* is the file, and `serve()` serves it, with the environment as it is."""
 
     example: str
 
+    @abstractmethod
     def serve(self) -> AbstractContextManager[str]:
         """Serve the example while the block lasts; the value is its URL."""
-        raise NotImplementedError
 
     @pytest.fixture
     def server(self) -> Iterator[ServerThread]:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -375,7 +374,6 @@ def process(config: Path, buffer: Path) -> Iterator[tuple[subprocess.Popen[str],
             served.stderr.close()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_a_server_that_was_killed_tells_after_its_restart_what_it_had_to_tell(tmp_path: Path) -> None:
     hooks, config, buffer = free_port(), tmp_path / "server.toml", tmp_path / "hooks.db"
     config.write_text(CONFIG.format(app=APP, port=hooks))

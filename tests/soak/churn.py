@@ -1,6 +1,6 @@
 """A thousand connections that come and go, for ten minutes: does anything stay behind?
 
-Run `python -m tests.soak.churn [MINUTES]`; it prints figures, and ends with 1 where memory grows.
+Run `python -m tests.soak.churn [MINUTES]`; it prints figures, and ends with 1 where something stays.
 """
 
 from __future__ import annotations
@@ -9,63 +9,87 @@ import asyncio
 import random
 import sys
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack
 
 from broadcaster.client import Client
 from broadcaster.signing import Credentials
-from tests.soak.served import KEY, SECRET, Served
+from tests.server.clients import call, wait_until
+from tests.soak.served import ID, KEY, SECRET, Served, run
 
-_CONNECTIONS = 1_000
+_AT_ONCE = 1_000
+_OPENERS = 20
+_REPORT_EVERY = 5_000
 _GROWTH = 8_000
-"""KB that may differ between the first minute and the last."""
+"""KB that may differ between the first quarter and the last."""
+_OBJECTS = 2_000
+"""Objects that may be there besides, when everybody has gone."""
+_OF_A_CONNECTION = ("Connection", "Session", "WebSocketConnection")
+
+_CREDENTIALS = Credentials(KEY, SECRET)
 
 
-async def churn(served: Served, minutes: float) -> list[str]:
-    """Keep a thousand connections, each replaced after a few seconds; return what went wrong."""
-    ends = time.monotonic() + minutes * 60
+async def churn(served: Served) -> list[str]:
+    """Keep a thousand connections; for each that comes, one that chance picks goes."""
+    ends = time.monotonic() + (float(sys.argv[1]) if len(sys.argv) > 1 else 10.0) * 60
+    dice = random.Random(1)
+    there: list[AsyncExitStack] = []
     memory: list[int] = []
-    count = 0
+    came = 0
+    await (await _come(served, dice)).aclose()
+    before = await asyncio.to_thread(_objects_when_all_are_gone, served)
 
-    async def one(number: int) -> None:
-        nonlocal count
-        dice = random.Random(number)
+    async def come_and_go() -> None:
+        nonlocal came
         while time.monotonic() < ends:
-            url, credentials = f"ws://127.0.0.1:{served.port}", Credentials(KEY, SECRET)
-            async with Client(url, KEY, auth=credentials, timeout=60.0) as client:
-                channels = [client.channel(f"kept-{dice.randrange(10_000)}"), client.join(f"{number % 20}")]
-                with suppress(TimeoutError):
-                    for channel in channels:
-                        await channel.subscribed(60.0)
-                    count += 1
-                await asyncio.sleep(dice.uniform(1.0, 10.0))
+            there.append(await _come(served, dice))
+            came += 1
+            if came % _REPORT_EVERY == 0:
+                memory.append(served.memory)
+                print(
+                    f"{came:>8,} connections, {memory[-1] / 1024:.1f} MB, {served.cpu:.0f} s of CPU",
+                    flush=True,
+                )
+            if len(there) > _AT_ONCE:
+                await there.pop(dice.randrange(len(there))).aclose()
 
-    async def watch() -> None:
-        while True:
-            await asyncio.sleep(15.0)
-            memory.append(served.memory)
-            print(
-                f"{count:>8,} connections, {memory[-1] / 1024:.1f} MB, {served.cpu:.0f} s of CPU", flush=True
-            )
+    await asyncio.gather(*(come_and_go() for _ in range(_OPENERS)))
+    await asyncio.gather(*(one.aclose() for one in there))
+    after = await asyncio.to_thread(_objects_when_all_are_gone, served)
+    print(f"{came:,} connections came and went")
+    print(
+        f"with none: {served.memory / 1024:.1f} MB, {after['all']:,} objects, {before['all']:,} at the start"
+    )
+    problems = []
+    if after["all"] - before["all"] > _OBJECTS:
+        grown = {kind: count - before.get(kind, 0) for kind, count in after.items()}
+        problems.append(f"objects stayed: { {kind: count for kind, count in grown.items() if count > 0} }")
+    quarter = len(memory) // 4 or 1
+    if memory and (more := max(memory[-quarter:]) - max(memory[:quarter])) > _GROWTH:
+        problems.append(f"memory grew by {more} KB")
+    return problems
 
-    watching = asyncio.create_task(watch())
-    await asyncio.gather(*(one(number) for number in range(_CONNECTIONS)))
-    watching.cancel()
-    await asyncio.sleep(5.0)
-    print(f"{count:,} connections came and went; at the end, with none: {served.memory / 1024:.1f} MB")
-    early, late = max(memory[: len(memory) // 4 or 1]), max(memory[-len(memory) // 4 :])
-    return [f"memory grew by {late - early} KB"] if late - early > _GROWTH else []
+
+async def _come(served: Served, dice: random.Random) -> AsyncExitStack:
+    """Join two channels on a connection of its own; return what closes it."""
+    client = Client(f"ws://127.0.0.1:{served.port}", KEY, auth=_CREDENTIALS, timeout=60.0)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(client)
+        for channel in (
+            client.channel(f"kept-{dice.randrange(10_000)}"),
+            client.join(f"{dice.randrange(20)}"),
+        ):
+            await channel.subscribed(60.0)
+        return stack.pop_all()
 
 
-def main() -> None:
-    """Churn on a server of its own."""
-    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
-    with Served() as served:
-        problems = asyncio.run(churn(served, minutes))
-        if "Traceback" in served.log:
-            problems.append(served.log[-3_000:])
-    print("\n".join(problems) or "nothing stayed behind")
-    sys.exit(bool(problems))
+def _objects_when_all_are_gone(served: Served) -> dict[str, int]:
+    def channels() -> object:
+        return call(served.port, "GET", f"/apps/{ID}/channels", credentials=_CREDENTIALS).json["channels"]
+
+    wait_until(lambda: channels() == {}, seconds=30.0)
+    wait_until(lambda: not any(served.objects().get(kind) for kind in _OF_A_CONNECTION), seconds=30.0)
+    return served.objects()
 
 
 if __name__ == "__main__":
-    main()
+    run(churn, well="nothing stayed behind")

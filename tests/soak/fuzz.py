@@ -14,7 +14,7 @@ from contextlib import suppress
 from broadcaster.client import Client
 from broadcaster.signing import Credentials
 from tests.soak.nonsense import Nonsense
-from tests.soak.served import KEY, SECRET, Served
+from tests.soak.served import KEY, SECRET, Served, run
 
 _AT_ONCE = 8
 _FRAMES_PER_CONNECTION = 500
@@ -24,22 +24,22 @@ _GROWTH = 30_000
 """KB that the caches of the server may take once they are full."""
 
 
-async def fuzz(served: Served, frames: int) -> list[str]:
-    """Send *frames*, and a request for every ten of them; return what went wrong."""
+async def fuzz(served: Served) -> list[str]:
+    """Send frames, and a request for every ten of them; return what went wrong."""
+    frames = int(sys.argv[1].replace("_", "")) if len(sys.argv) > 1 else 1_000_000
     rounds = iter(range(frames // _FRAMES_PER_CONNECTION))
     memory = [served.memory]
     answers: dict[bytes, int] = {}
-    watching = asyncio.create_task(_watch(served))
+    over = asyncio.Event()
+    watching = asyncio.create_task(_watch(served, over))
     started = time.monotonic()
-
     answered = 0
 
     async def work() -> None:
         nonlocal answered
         for seed in rounds:
             nonsense = Nonsense(seed)
-            heard = await _talk(served.port, nonsense)
-            answered += heard
+            answered += await _talk(served.port, nonsense)
             for _ in range(_FRAMES_PER_CONNECTION // 10 // _REQUESTS_PER_CONNECTION):
                 for status in await _ask(served.port, nonsense):
                     answers[status] = answers.get(status, 0) + 1
@@ -48,9 +48,8 @@ async def fuzz(served: Served, frames: int) -> list[str]:
 
     await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
     took = time.monotonic() - started
-    watching.cancel()
-    with suppress(asyncio.CancelledError):
-        await watching
+    over.set()
+    await watching
     memory.append(served.memory)
     print(f"frames: {frames:,} in {took:.0f} s, answered with {answered:,}")
     print(f"HTTP answers: {dict(sorted(answers.items()))}")
@@ -106,8 +105,8 @@ async def _close(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
-async def _watch(served: Served) -> None:
-    """Be a well-behaved pair of clients all the while; every whisper has to arrive, in order."""
+async def _watch(served: Served, over: asyncio.Event) -> None:
+    """Be a well-behaved pair of clients until it is *over*; every whisper has to arrive, in order."""
     url, credentials = f"ws://127.0.0.1:{served.port}", Credentials(KEY, SECRET)
     delays: list[float] = []
     async with Client(url, KEY, auth=credentials) as ann, Client(url, KEY, auth=credentials) as bob:
@@ -115,35 +114,17 @@ async def _watch(served: Served) -> None:
         says = bob.private("healthy")
         await ann.private("healthy").subscribed()
         await says.subscribed()
-        number = 0
-        try:
-            while True:
-                number += 1
-                said = time.perf_counter()
-                await says.whisper("number", number)
-                async with asyncio.timeout(_SECONDS):
-                    assert (await anext(heard)).data == number, "a whisper was lost"
-                delays.append((time.perf_counter() - said) * 1000)
-                await asyncio.sleep(0.2)
-        finally:
-            cuts = statistics.quantiles(delays, n=100) if len(delays) > 1 else [0.0] * 99
-            print(
-                f"healthy pair: {number} whispers, none lost, median {cuts[49]:.1f} ms, p99 {cuts[98]:.1f} ms"
-            )
-
-
-def main() -> None:
-    """Fuzz a server of its own."""
-    frames = int(sys.argv[1].replace("_", "")) if len(sys.argv) > 1 else 1_000_000
-    with Served() as served:
-        problems = asyncio.run(fuzz(served, frames))
-        if not served.alive:
-            problems.append("the server has died")
-        if "Traceback" in served.log:
-            problems.append(served.log[-3_000:])
-    print("\n".join(problems) or "the server stayed up, and said nothing")
-    sys.exit(bool(problems))
+        while not over.is_set():
+            said = time.perf_counter()
+            await says.whisper("number", len(delays))
+            async with asyncio.timeout(_SECONDS):
+                assert (await anext(heard)).data == len(delays), "a whisper was lost"
+            delays.append((time.perf_counter() - said) * 1000)
+    cuts = statistics.quantiles(delays, n=100)
+    print(
+        f"healthy pair: {len(delays):,} whispers, none lost, median {cuts[49]:.1f} ms, p99 {cuts[98]:.1f} ms"
+    )
 
 
 if __name__ == "__main__":
-    main()
+    run(fuzz, well="the server stayed up, and said nothing")

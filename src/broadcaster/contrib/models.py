@@ -81,6 +81,9 @@ class AnnouncesChanges:
         """
         return ModelEvent(self, change, on=on)
 
+    # The two that an ORM answers in its own way. They cannot be abstract: Django's models and many of
+    # SQLAlchemy's have a metaclass of their own, with which `ABCMeta` does not go together.
+
     def broadcast_columns(self) -> dict[str, Any]:
         """Return the columns that are not hidden, by the names of their attributes."""
         raise NotImplementedError

@@ -1,0 +1,29 @@
+"""Our own program, run as people run it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+__all__ = ["broadcaster"]
+
+
+@contextmanager
+def broadcaster(
+    *arguments: str, stdout: int | None = None, env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Run `broadcaster` with *arguments*, with *env* and no other variables of ours."""
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PUSHER_", "BROADCAST_"))
+    }
+    command = [sys.executable, "-m", "broadcaster", *arguments]
+    with subprocess.Popen(
+        command, env=clean | dict(env or {}), stdout=stdout, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
