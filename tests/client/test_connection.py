@@ -1,17 +1,26 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from broadcaster import AnonymousEvent, BroadcastManager, ConfigurationError, Forbidden, Settings
+from broadcaster import (
+    AnonymousEvent,
+    BroadcastManager,
+    ConfigurationError,
+    EncryptedPrivateChannel,
+    Forbidden,
+    Settings,
+)
 from broadcaster.client import Client, ConnectionRefused, Incoming, Listener
+from broadcaster.client import EncryptedPrivateChannel as EncryptedChannel
 from broadcaster.errors import BroadcastError
 from broadcaster.server import ServerThread
 from tests.ports import free_port
@@ -277,3 +286,79 @@ async def test_nothing_of_a_client_is_left_when_it_ends(server: ServerThread) ->
 
     assert asyncio.all_tasks() == before
     await asyncio.to_thread(wait_until, lambda: server.connection_count == 0)
+
+
+# Encrypted channels
+
+
+KEY = base64.b64encode(bytes(range(32))).decode()
+
+
+@contextmanager
+def encrypting(server: ServerThread, key: str = KEY) -> Iterator[BroadcastManager]:
+    options = {"driver": "local", "encryption_master_key": key}
+    settings = Settings.from_dict({"driver": "local", "drivers": {"local": options}})
+    with BroadcastManager(settings, server=server) as broadcast:
+        yield broadcast
+
+
+async def test_an_encrypted_channel_is_read_by_who_has_its_key(server: ServerThread) -> None:
+    event = AnonymousEvent("news", on=EncryptedPrivateChannel("safe"), data={"text": "\u2603"})
+    async with client_of(server.port, encryption_master_key=KEY) as client:
+        safe = client.encrypted_private("safe")
+        news = safe.listen()
+        await safe.subscribed()
+
+        with encrypting(server) as broadcast:
+            await broadcast.asend(event)
+
+        assert (await next_of(news)).data == {"text": "\u2603"}
+
+
+async def test_an_event_that_was_sealed_with_another_key_is_dropped_and_logged(
+    server: ServerThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = base64.b64encode(bytes(32)).decode()
+    async with client_of(server.port, encryption_master_key=KEY) as client:
+        safe = client.open("private-encrypted-safe")
+        news = safe.listen()
+        await safe.subscribed()
+
+        for key, text in ((other, "lost"), (KEY, "found")):
+            with encrypting(server, key) as broadcast:
+                await broadcast.asend(
+                    AnonymousEvent("news", on=EncryptedPrivateChannel("safe"), data={"text": text})
+                )
+
+        assert (await next_of(news)).data == {"text": "found"}
+    assert "an event on 'private-encrypted-safe' cannot be opened" in caplog.text
+    assert "lost" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("auth", "said"),
+    [
+        (CREDENTIALS, "the client has no encryption_master_key"),
+        (
+            lambda socket_id, channel: {"auth": CREDENTIALS.channel_auth(socket_id, channel)},
+            "no shared_secret",
+        ),
+    ],
+)
+async def test_an_encrypted_channel_takes_a_secret(server: ServerThread, auth: Any, said: str) -> None:
+    async with client_of(server.port, auth=auth) as client:
+        with pytest.raises(Forbidden, match=said):
+            await client.encrypted_private("safe").subscribed()
+
+
+async def test_the_secret_is_not_told_to_the_server(server: ServerThread) -> None:
+    channel = EncryptedChannel("private-encrypted-safe", send=never, forget=never)
+
+    assert channel.subscription({"auth": "a", "shared_secret": "hush"}) == {
+        "channel": "private-encrypted-safe",
+        "auth": "a",
+    }
+
+
+def never(*_: object) -> Any:
+    raise AssertionError

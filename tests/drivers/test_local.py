@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 import pytest
 
-from broadcaster import DeliveryError, Message
+from broadcaster import BroadcastManager, ConfigurationError, DeliveryError, Message
 from broadcaster.drivers.local import LocalDriver, LocalServer
+from broadcaster.rules import Grant
+from broadcaster.sealing import unseal
 from broadcaster.server import App, ServerThread
 from broadcaster.signing import Credentials
 from broadcaster.testing.contracts.drivers import DriverContract
@@ -187,11 +191,17 @@ def test_several_messages_keep_their_order(server: Server) -> None:
     assert server.pushed == messages * 2
 
 
-def test_a_timeout_from_the_environment_is_text(server: Server) -> None:
+def test_its_options_come_from_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROADCAST_DRIVER", "local")
+    monkeypatch.setenv("BROADCAST_LOCAL_TIMEOUT", "0.01")
+    monkeypatch.setenv("PUSHER_ENCRYPTION_MASTER_KEY", "too short")
+    with pytest.raises(ConfigurationError, match="PUSHER_ENCRYPTION_MASTER_KEY must be 32 bytes"):
+        BroadcastManager.from_env(server=server).driver()
+    monkeypatch.delenv("PUSHER_ENCRYPTION_MASTER_KEY")
     server.free.clear()
 
     with pytest.raises(DeliveryError, match=r"within 0\.01 s"):
-        LocalDriver(server, timeout="0.01").deliver(PING)  # type: ignore[arg-type]
+        BroadcastManager.from_env(server=server).driver().deliver(PING)
 
 
 def test_the_servers_of_this_package_satisfy_it() -> None:
@@ -206,13 +216,28 @@ def test_the_servers_of_this_package_satisfy_it() -> None:
 def test_an_encrypted_channel_is_refused_rather_than_sent_in_the_clear(server: Server) -> None:
     secret = Message("ping", ("lobby", "private-encrypted-a"), "{}")
 
-    with pytest.raises(DeliveryError, match="cannot encrypt") as blocking:
+    with pytest.raises(DeliveryError, match="set PUSHER_ENCRYPTION_MASTER_KEY") as blocking:
         LocalDriver(server).deliver(secret)
-    with pytest.raises(DeliveryError, match="'private-encrypted-a' in the clear"):
+    with pytest.raises(DeliveryError, match="no key to encrypt for 'private-encrypted-a'"):
         asyncio.run(LocalDriver(server).adeliver(secret))
 
     assert not blocking.value.retryable
     assert server.pushed == []
+
+
+def test_with_a_key_it_is_encrypted_for_those_who_may_read_it(server: Server) -> None:
+    key = base64.b64encode(bytes(range(32))).decode()
+    driver = LocalDriver(server, encryption_master_key=key)
+    message = Message("ping", ("lobby", "private-encrypted-a"), '{"n":1}')
+
+    driver.deliver(message)
+    asyncio.run(driver.adeliver(message))
+
+    for plain, sealed in (server.pushed[:2], server.pushed[2:]):
+        assert (plain.channels, plain.data) == (("lobby",), '{"n":1}')
+        answer = driver.signer.channel("1.2", Grant("private-encrypted-a"))
+        assert sealed.channels == ("private-encrypted-a",)
+        assert unseal(answer["shared_secret"], json.loads(sealed.data)) == '{"n":1}'
 
 
 class Embedded:

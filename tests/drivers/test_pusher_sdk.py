@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import base64
-import json
 import subprocess
 import sys
 import time
@@ -18,7 +16,7 @@ KEY, SECRET = "278d425bdf160c739803", "7ad3773142a6692b25b8"
 
 def app(**options: Any) -> PusherApp:
     known: dict[str, Any] = {"app_id": "3", "key": KEY, "secret": SECRET, "scheme": "https", "path": ""}
-    unset = dict.fromkeys(["cluster", "host", "port", "encryption_key"])
+    unset = dict.fromkeys(["cluster", "host", "port"])
     return PusherApp(**{**known, **unset, **options})
 
 
@@ -170,21 +168,6 @@ def test_an_address_that_cannot_be_is_told(options: dict[str, Any], said: str) -
         app(**options)
 
     assert said in str(caught.value)
-
-
-# Encryption.
-
-
-def test_what_is_sealed_is_fresh_every_time_and_holds_a_nonce() -> None:
-    encrypting = app(encryption_key=bytes(range(32)))
-
-    sealed = [json.loads(encrypting.sealed("private-encrypted-foobar", '{"message":"hello"}')) for _ in "ab"]
-
-    assert encrypting.encrypts
-    assert not app().encrypts
-    assert [len(base64.b64decode(found["nonce"])) for found in sealed] == [24, 24]
-    assert [len(base64.b64decode(found["ciphertext"])) for found in sealed] == [35, 35]
-    assert sealed[0]["nonce"] != sealed[1]["nonce"]
 
 
 # The packages.

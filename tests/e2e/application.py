@@ -113,7 +113,10 @@ class _Handler(BaseHTTPRequestHandler):
         }
 
     def _sign_in(self, body: str) -> tuple[HTTPStatus, object]:
-        user = json.dumps({"id": self.headers["X-Test-User"]})
+        watchlist = self.headers.get("X-Test-Watchlist", "").split()
+        user = json.dumps(
+            {"id": self.headers["X-Test-User"]} | ({"watchlist": watchlist} if watchlist else {})
+        )
         auth = self._credentials.user_auth(parse_qs(body)["socket_id"][0], user)
         return HTTPStatus.OK, {"auth": auth, "user_data": user}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import re
@@ -117,7 +118,8 @@ class BroadcasterServer:
     def _start(self) -> None:
         settings = ("BROADCAST", "PUSHER", "REDIS")
         env = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
-        env |= {"PUSHER_APP_ID": self.app_id, "PUSHER_APP_KEY": self.key, "PUSHER_APP_SECRET": self.secret}
+        app = {"id": self.app_id, "key": self.key, "secret": self.secret, "subscription_counts": True}
+        env["BROADCAST_APPS"] = json.dumps([app])
         serve = [sys.executable, "-m", "broadcaster", "serve"]
         self._child = Child(*serve, "--host", self.host, "--port", str(self.port), env=env, stdout=None)
         self.port = int(self._child.hear(r"listening on http://127\.0\.0\.1:(\d+)", seconds=START)[1])

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -5,10 +6,17 @@ import pytest
 from broadcaster import ConfigurationError
 from broadcaster.protocol.limits import Limits
 from broadcaster.server import App, Bounds
-from broadcaster.server.config import app_from_env, apps_from_toml, bounds_from_toml
+from broadcaster.server.config import apps_from_env, apps_from_toml, bounds_from_toml
 from broadcaster.signing import Credentials
 
-NAMES = ["PUSHER_APP_ID", "PUSHER_APP_KEY", "PUSHER_KEY", "PUSHER_APP_SECRET", "PUSHER_SECRET"]
+NAMES = [
+    "BROADCAST_APPS",
+    "PUSHER_APP_ID",
+    "PUSHER_APP_KEY",
+    "PUSHER_KEY",
+    "PUSHER_APP_SECRET",
+    "PUSHER_SECRET",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +30,7 @@ def test_the_application_is_read_from_the_variables_of_the_driver(monkeypatch: p
     monkeypatch.setenv("PUSHER_APP_KEY", "key")
     monkeypatch.setenv("PUSHER_APP_SECRET", "hush")
 
-    app = app_from_env()
+    [app] = apps_from_env()
 
     assert (app.id, app.key, app.secret) == ("7", "key", "hush")
 
@@ -32,7 +40,7 @@ def test_every_missing_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PUSHER_APP_KEY", "")
 
     with pytest.raises(ConfigurationError, match="missing PUSHER_APP_ID, PUSHER_APP_KEY") as refused:
-        app_from_env()
+        apps_from_env()
 
     assert "hush" not in str(refused.value)
 
@@ -41,7 +49,48 @@ def test_a_file_is_read_when_it_is_asked_for(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("PUSHER_APP_ID=7\nPUSHER_KEY=key\nPUSHER_SECRET=hush\nOTHER=1\n")
 
-    assert app_from_env(file).key == "key"
+    assert [app.key for app in apps_from_env(file)] == ["key"]
+
+
+# Several, from a variable
+
+
+def test_several_applications_are_a_list_in_one_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = {"id": "1", "key": "a", "secret": "hush", "limits": {"connections": 5}}
+    second = {"id": "2", "key": "b", "secret": "hush", "origins": ["shop.example"]}
+    monkeypatch.setenv("BROADCAST_APPS", json.dumps([first, second]))
+    monkeypatch.setenv("PUSHER_APP_ID", "9")
+
+    one, two = apps_from_env()
+
+    assert (one.id, one.limits.connections, two.key) == ("1", 5, "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '[{"id": "1", "key": "a", "secret": hush}]',
+            "BROADCAST_APPS is not JSON: Expecting value in line 1",
+        ),
+        (
+            '[{"id": "1", "kye": "a", "secret": "hush"}]',
+            "unknown setting in apps[0]: 'kye', did you mean 'key'?",
+        ),
+        ('[{"id": "1", "secret": "hush"}]', "BROADCAST_APPS: apps[0].key: "),
+        ('{"id": "1"}', "BROADCAST_APPS: apps: "),
+    ],
+)
+def test_a_variable_that_is_wrong_is_refused_without_its_secrets(
+    monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    monkeypatch.setenv("BROADCAST_APPS", text)
+
+    with pytest.raises(ConfigurationError) as refused:
+        apps_from_env()
+
+    assert said in str(refused.value)
+    assert "hush" not in str(refused.value)
 
 
 # Several, from a file

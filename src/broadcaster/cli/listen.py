@@ -50,6 +50,14 @@ def listen(
             show_default=False,
         ),
     ] = "app-secret",  # noqa: S107 - everybody's, of `serve --dev`
+    encryption_master_key: Annotated[
+        str | None,
+        typer.Option(
+            help="What encrypted channels take besides.",
+            envvar="PUSHER_ENCRYPTION_MASTER_KEY",
+            show_default=False,
+        ),
+    ] = None,
     count: Annotated[int, typer.Option(help="End after so many events; 0 never ends.", min=0)] = 0,
 ) -> None:
     """Show the events of a channel as they come, until Ctrl-C; a line of JSON each where this is no terminal.
@@ -60,8 +68,14 @@ def listen(
         raise typer.BadParameter(f"{scheme!r} is neither http nor https", param_hint="--scheme")
     logging.basicConfig(level=logging.WARNING, format="broadcaster: %(message)s")
     url = f"{'wss' if scheme == 'https' else 'ws'}://{host}:{port}"
-    client = Client(url, key, auth=Credentials(key, secret), timeout=_TIMEOUT)
     try:
+        client = Client(
+            url,
+            key,
+            auth=Credentials(key, secret),
+            encryption_master_key=encryption_master_key or None,
+            timeout=_TIMEOUT,
+        )
         with suppress(KeyboardInterrupt):
             asyncio.run(_show(client, channel, event or [], count))
     except BroadcastError as error:

@@ -10,7 +10,7 @@ import typer
 
 from broadcaster.server import App, Proxies, Server, Tls
 from broadcaster.server import serve as run_server
-from broadcaster.server.config import app_from_env, apps_from_toml, bounds_from_toml
+from broadcaster.server.config import apps_from_env, apps_from_toml, bounds_from_toml
 
 __all__ = ["serve"]
 
@@ -53,8 +53,8 @@ def serve(
 ) -> None:
     """Run a Pusher-protocol server: WebSocket and HTTP API on one port.
 
-    The applications come from the tables [[apps]] of --config, or one from PUSHER_APP_ID, PUSHER_APP_KEY and
-    PUSHER_APP_SECRET.
+    The applications come from the tables [[apps]] of --config, or from BROADCAST_APPS, the same as a JSON
+    list, or it is one, from PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET.
     """
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(message)s"
@@ -69,7 +69,7 @@ def serve(
     def apps() -> list[App]:
         if config is not None:
             return apps_from_toml(config)
-        return [_DEV if dev else app_from_env(env_file)]
+        return [_DEV] if dev else apps_from_env(env_file)
 
     def announce(server: Server) -> None:
         served = "; ".join(f"app {app.id}, key {app.key}" for app in server.apps)

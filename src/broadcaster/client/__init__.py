@@ -1,6 +1,12 @@
 """A client for Python: hears what browsers hear, from the server or from Pusher itself."""
 
-from broadcaster.client.channels import Channel, Incoming, PresenceChannel, PrivateChannel
+from broadcaster.client.channels import (
+    Channel,
+    EncryptedPrivateChannel,
+    Incoming,
+    PresenceChannel,
+    PrivateChannel,
+)
 from broadcaster.client.connection import Auth, Client
 from broadcaster.client.errors import ConnectionRefused, FellBehind
 from broadcaster.client.listeners import Listener
@@ -10,6 +16,7 @@ __all__ = [
     "Channel",
     "Client",
     "ConnectionRefused",
+    "EncryptedPrivateChannel",
     "FellBehind",
     "Incoming",
     "Listener",

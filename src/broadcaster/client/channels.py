@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from broadcaster.client.listeners import Listener
-from broadcaster.errors import BroadcastError
+from broadcaster.encoding import decode
+from broadcaster.errors import BroadcastError, Forbidden
 
-__all__ = ["Channel", "Incoming", "PresenceChannel", "PrivateChannel", "Sender"]
+__all__ = [
+    "Channel",
+    "EncryptedPrivateChannel",
+    "Incoming",
+    "PresenceChannel",
+    "PrivateChannel",
+    "Sender",
+    "decoded",
+]
+
+_logger = logging.getLogger("broadcaster.client")
 
 Sender: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[None]]
 """Sends one event of the protocol, with the other fields of its frame."""
@@ -78,6 +90,11 @@ class Channel:
         if self.joined.is_set():
             self.lost()
             await self._send("pusher:unsubscribe", {"data": {"channel": self.name}})
+
+    def subscription(self, permission: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is said to join with that *permission*; the client calls it."""
+        since = {} if self.last_id is None else {"last_id": self.last_id}
+        return {"channel": self.name, **permission, **since}
 
     def received(self, frame: Mapping[str, Any]) -> None:
         """Take a frame for this channel; the client calls it."""
@@ -172,3 +189,47 @@ class PresenceChannel(PrivateChannel):
                 info = self.members.pop(str(user_id), None)
                 frame = {**frame, "data": {"user_id": user_id, "user_info": info}}
         super().received(frame)
+
+
+class EncryptedPrivateChannel(Channel):
+    """A guarded channel whose events the server cannot read; nobody whispers on it.
+
+    An event that cannot be opened is dropped, and a warning is logged: whoever sent it has another key.
+    Raises `MissingExtra` without PyNaCl.
+    """
+
+    guarded = True
+
+    def __init__(self, name: str, send: Sender, forget: Callable[[str], object]) -> None:
+        # Only who joins one needs its package.
+        from broadcaster.sealing import unseal
+
+        super().__init__(name, send, forget)
+        self._unseal = unseal
+        self._secret = ""
+
+    def subscription(self, permission: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep the secret of the channel to ourselves."""
+        match permission:
+            case {"shared_secret": str(secret), **rest}:
+                self._secret = secret
+                return super().subscription(rest)
+        raise Forbidden("the leave has no shared_secret; whoever gives it needs the key", channel=self.name)
+
+    def received(self, frame: Mapping[str, Any]) -> None:
+        """Open what is sealed."""
+        if not frame["event"].startswith((*_INTERNAL, _GAP)):
+            try:
+                frame = {**frame, "data": decoded(self._unseal(self._secret, frame["data"]))}
+            except ValueError as error:
+                _logger.warning("an event on %r cannot be opened (%s)", self.name, error)
+                return
+        super().received(frame)
+
+
+def decoded(text: str) -> Any:
+    """Return what *text* is the JSON of, or itself where it is none."""
+    try:
+        return decode(text)
+    except ValueError:
+        return text

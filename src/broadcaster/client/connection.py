@@ -17,10 +17,17 @@ from typing import Any, Self, TypeAlias, TypeVar
 from urllib.parse import quote, urlsplit
 
 from broadcaster.channels import Kind, check_name, kind_of
-from broadcaster.client.channels import Channel, PresenceChannel, PrivateChannel
+from broadcaster.client.channels import (
+    Channel,
+    EncryptedPrivateChannel,
+    PresenceChannel,
+    PrivateChannel,
+    decoded,
+)
 from broadcaster.client.errors import ConnectionRefused
 from broadcaster.client.retries import Retries
 from broadcaster.encoding import decode, encode
+from broadcaster.encryption import master_key, shared_secret
 from broadcaster.errors import ConfigurationError, Forbidden, MissingExtra
 from broadcaster.signing import Credentials
 
@@ -44,11 +51,19 @@ Permission: TypeAlias = Mapping[str, Any]
 Auth: TypeAlias = Credentials | Callable[[str, str], Permission | Awaitable[Permission]]
 """The application's own credentials, or a function that asks for leave.
 
-It gets a socket id and a channel, and returns what an auth endpoint answers: `auth`, and `channel_data` on
-presence channels. It raises `Forbidden` where the answer is no; whatever else it raises is tried again.
+It gets a socket id and a channel, and returns what an auth endpoint answers: `auth`, with `channel_data` on
+presence channels and `shared_secret` on encrypted ones. It raises `Forbidden` where the answer is no;
+whatever else it raises is tried again.
 """
 
 _C = TypeVar("_C", bound=Channel)
+
+_CLASSES: dict[Kind, type[Channel]] = {
+    Kind.PUBLIC: Channel,
+    Kind.PRIVATE: PrivateChannel,
+    Kind.PRESENCE: PresenceChannel,
+    Kind.ENCRYPTED: EncryptedPrivateChannel,
+}
 
 
 class Client:
@@ -56,16 +71,26 @@ class Client:
 
     An async context manager. It connects in the background, and again whenever the connection breaks; its
     channels are joined anew, and those with a history tell what was missed. *auth* gives leave to join
-    guarded channels. An answer may take *timeout* seconds.
+    guarded channels; where it is `Credentials`, encrypted ones take *encryption_master_key* besides, 32 bytes
+    in Base64. An answer may take *timeout* seconds.
     """
 
-    def __init__(self, url: str, key: str, *, auth: Auth | None = None, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        auth: Auth | None = None,
+        encryption_master_key: str | None = None,
+        timeout: float = 10.0,
+    ) -> None:
         if urlsplit(url).scheme not in {"ws", "wss"} or not urlsplit(url).hostname:
             raise ConfigurationError(f"no address of a server: {url!r}; write ws://127.0.0.1:6001")
         self.url = f"{url.rstrip('/')}/app/{quote(key, safe='')}?protocol=7&client=broadcaster"
         self.socket_id: str | None = None
         """What tells the application who is asking, as `X-Socket-ID`; None while there is no connection."""
         self._auth = auth
+        self._encryption_key = master_key(encryption_master_key)
         self._timeout = timeout
         self._channels: dict[str, Channel] = {}
         self._socket: ClientConnection | None = None
@@ -86,12 +111,13 @@ class Client:
         """Join `presence-{name}`."""
         return self._join(f"presence-{name}", PresenceChannel)
 
+    def encrypted_private(self, name: str) -> EncryptedPrivateChannel:
+        """Join `private-encrypted-{name}`."""
+        return self._join(f"private-encrypted-{name}", EncryptedPrivateChannel)
+
     def open(self, name: str) -> Channel:
         """Join the channel of that full *name*, whatever its prefix says it is."""
-        kind = kind_of(name)
-        if kind is Kind.PRESENCE:
-            return self._join(name, PresenceChannel)
-        return self._join(name, PrivateChannel if kind.guarded else Channel)
+        return self._join(name, _CLASSES[kind_of(name)])
 
     async def __aenter__(self) -> Self:
         self._running = asyncio.create_task(self._stay_connected(), name="broadcaster-client")
@@ -197,6 +223,7 @@ class Client:
             try:
                 async with asyncio.timeout(self._timeout):
                     permission = await self._permission(channel, socket_id) if channel.guarded else {}
+                data = channel.subscription(permission)
                 break
             except Forbidden as refused:
                 channel.fail(refused)
@@ -205,24 +232,27 @@ class Client:
                 pause = retries.after(None, lasted=0.0)
                 _logger.warning("no leave for %r (%r); asked again in %.1f s", channel.name, error, pause)
                 await asyncio.sleep(pause)
-        data = {"channel": channel.name, **permission}
-        if channel.last_id is not None:
-            data["last_id"] = channel.last_id
         await self._send("pusher:subscribe", {"data": data})
 
     async def _permission(self, channel: Channel, socket_id: str) -> Permission:
         match self._auth:
             case None:
                 raise Forbidden("the client has no auth", channel=channel.name)
-            case Credentials() as credentials if not isinstance(channel, PresenceChannel):
-                return {"auth": credentials.channel_auth(socket_id, channel.name)}
             case Credentials() as credentials:
-                member = encode({"user_id": f"client-{socket_id}"})
-                auth = credentials.channel_auth(socket_id, channel.name, member)
-                return {"auth": auth, "channel_data": member}
+                return self._signed(credentials, channel, socket_id)
             case ask:
                 answer = ask(socket_id, channel.name)
                 return await answer if inspect.isawaitable(answer) else answer
+
+    def _signed(self, credentials: Credentials, channel: Channel, socket_id: str) -> Permission:
+        member, more = None, {}
+        if isinstance(channel, PresenceChannel):
+            member = more["channel_data"] = encode({"user_id": f"client-{socket_id}"})
+        elif isinstance(channel, EncryptedPrivateChannel):
+            if self._encryption_key is None:
+                raise Forbidden("the client has no encryption_master_key", channel=channel.name)
+            more["shared_secret"] = shared_secret(self._encryption_key, channel.name)
+        return {"auth": credentials.channel_auth(socket_id, channel.name, member), **more}
 
     async def _send(self, event: str, fields: dict[str, Any]) -> None:
         if self._socket is None:
@@ -238,6 +268,5 @@ def _decoded(text: str | bytes) -> Any:
     except ValueError:
         return None
     if isinstance(frame, dict) and isinstance(data := frame.get("data"), str):
-        with suppress(ValueError):
-            frame["data"] = decode(data)
+        frame["data"] = decoded(data)
     return frame

@@ -1,8 +1,7 @@
-"""Signed requests and sealed data, by the official Pusher SDK: the one module that imports it."""
+"""Signed requests, by the official Pusher SDK: the one module that imports it."""
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -16,7 +15,6 @@ from broadcaster.errors import ConfigurationError, MissingExtra
 
 try:
     from pusher.client import Client
-    from pusher.crypto import encrypt
     from pusher.http import GET, POST, Request, make_query_string
     from pusher.signature import sign
 except ImportError as error:
@@ -30,7 +28,7 @@ _HOST = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?", re.ASCII)
 
 
 class PusherApp:
-    """One application at one server: makes its requests, and encrypts for its channels.
+    """One application at one server: makes its requests.
 
     Signed is what a request says, decoded; percent-encoded is only how it travels.
     Raises `ConfigurationError`, which names the variable that is wrong and never its value.
@@ -47,7 +45,6 @@ class PusherApp:
         port: int | None,
         scheme: str,
         path: str,
-        encryption_key: bytes | None,
     ) -> None:
         if not (app_id and key and secret):
             raise ConfigurationError("PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET must not be empty")
@@ -61,12 +58,6 @@ class PusherApp:
         below = quote(path.strip("/"), safe="/%~")
         self._address = f"{scheme}://{_authority(self._client.host)}:{self._client.port}"
         self._address += f"/{below}" if below else ""
-        self._encryption_key = encryption_key
-
-    @property
-    def encrypts(self) -> bool:
-        """Whether there is a key to encrypt with."""
-        return self._encryption_key is not None
 
     def post(
         self,
@@ -95,10 +86,6 @@ class PusherApp:
         text = "\n".join([GET, "/" + "/".join(whole), make_query_string(params)])
         params["auth_signature"] = sign(self._client.secret, text)
         return HttpRequest(GET, self._url(whole, params), repeatable=True)
-
-    def sealed(self, channel: str, data: str) -> str:
-        """Return what is sent in place of *data* on an encrypted channel."""
-        return json.dumps(encrypt(channel, data, self._encryption_key), separators=(",", ":"))
 
     def _url(self, path: tuple[str, ...], params: Mapping[str, str]) -> str:
         query = "&".join([f"{name}={_value(value)}" for name, value in params.items()])

@@ -7,9 +7,10 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import Protocol
 
-from broadcaster.channels import Kind, kind_of
 from broadcaster.drivers.base import Driver
+from broadcaster.drivers.shares import shares
 from broadcaster.drivers.signers import PusherSigner
+from broadcaster.encryption import master_key
 from broadcaster.errors import DeliveryError
 from broadcaster.messages import Message
 from broadcaster.signing import Credentials
@@ -37,41 +38,40 @@ class LocalServer(Protocol):
 class LocalDriver(Driver):
     """Publishes on *server*; waits up to *timeout* seconds for a server that is busy.
 
-    It encrypts nothing, and refuses a message for an encrypted channel.
+    *encryption_master_key* is 32 bytes in Base64. Without it, a message for an encrypted channel is refused.
+    Raises `ConfigurationError` for a key that is none.
     """
 
     name = "local"
 
-    def __init__(self, server: LocalServer, *, timeout: float = 5.0) -> None:
+    def __init__(
+        self, server: LocalServer, *, timeout: float = 5.0, encryption_master_key: str | None = None
+    ) -> None:
         self._server = server
-        self._timeout = float(timeout)
+        self._timeout = timeout
+        self._encryption_key = master_key(encryption_master_key)
 
     @property
     def signer(self) -> PusherSigner:
         """What signs with the server's own key and secret."""
-        return PusherSigner(self._server.credentials)
+        return PusherSigner(self._server.credentials, self._encryption_key)
 
     def deliver(self, message: Message) -> None:
         """Publish *message* and wait until it is pushed."""
-        future = self._publish(message)
-        with suppress(TimeoutError, CancelledError):
-            future.exception(self._timeout)
-        self._check(future)
+        for share in shares(message, self._encryption_key, driver=self.name):
+            future = self._server.publish(share)
+            with suppress(TimeoutError, CancelledError):
+                future.exception(self._timeout)
+            self._check(future)
 
     async def adeliver(self, message: Message) -> None:
         """Publish *message* and wait until it is pushed."""
-        future: Future[None] | asyncio.Future[None] = self._publish(message)
-        if not future.done():
-            future = asyncio.wrap_future(future)
-            await asyncio.wait([future], timeout=self._timeout)
-        self._check(future)
-
-    def _publish(self, message: Message) -> Future[None]:
-        for channel in message.channels:
-            if kind_of(channel) is Kind.ENCRYPTED:
-                reason = f"cannot encrypt, and does not send {channel!r} in the clear"
-                raise DeliveryError(reason, driver=self.name, status=400)
-        return self._server.publish(message)
+        for share in shares(message, self._encryption_key, driver=self.name):
+            future: Future[None] | asyncio.Future[None] = self._server.publish(share)
+            if not future.done():
+                future = asyncio.wrap_future(future)
+                await asyncio.wait([future], timeout=self._timeout)
+            self._check(future)
 
     def _check(self, future: Future[None] | asyncio.Future[None]) -> None:
         if not future.done():

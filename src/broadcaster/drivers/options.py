@@ -6,7 +6,15 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-__all__ = ["OPTIONS", "AblyOptions", "FailoverOptions", "PusherOptions", "RedisOptions", "StackOptions"]
+__all__ = [
+    "OPTIONS",
+    "AblyOptions",
+    "FailoverOptions",
+    "LocalOptions",
+    "PusherOptions",
+    "RedisOptions",
+    "StackOptions",
+]
 
 
 def _split(value: object) -> object:
@@ -45,6 +53,15 @@ class PusherOptions(_Options):
     connect_timeout: Seconds | None = Field(None, validation_alias=AliasChoices("PUSHER_CONNECT_TIMEOUT"))
     read_timeout: Seconds | None = Field(None, validation_alias=AliasChoices("PUSHER_READ_TIMEOUT"))
     retries: Count | None = Field(None, validation_alias=AliasChoices("PUSHER_RETRIES"))
+
+
+class LocalOptions(_Options):
+    """The server in this process."""
+
+    timeout: Seconds | None = Field(None, validation_alias=AliasChoices("BROADCAST_LOCAL_TIMEOUT"))
+    encryption_master_key: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("PUSHER_ENCRYPTION_MASTER_KEY")
+    )
 
 
 class RedisOptions(_Options):
@@ -104,6 +121,7 @@ class FailoverOptions(_Options):
 OPTIONS: dict[str, type[BaseModel]] = {
     "ably": AblyOptions,
     "failover": FailoverOptions,
+    "local": LocalOptions,
     "pusher": PusherOptions,
     "redis": RedisOptions,
     "stack": StackOptions,

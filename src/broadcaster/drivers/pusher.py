@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from broadcaster.channels import USER_PREFIX, Kind, kind_of
+from broadcaster.channels import USER_PREFIX
 from broadcaster.context import is_socket_id
 from broadcaster.drivers._pusher_sdk import PusherApp
 from broadcaster.drivers.pusher_api import PusherApi, words
@@ -18,10 +18,10 @@ from broadcaster.drivers.pusher_limits import (
     check_names,
 )
 from broadcaster.drivers.requests import HttpRequest
+from broadcaster.drivers.shares import shares
 from broadcaster.drivers.signers import PusherSigner
 from broadcaster.encoding import encode
 from broadcaster.encryption import master_key
-from broadcaster.errors import DeliveryError
 from broadcaster.messages import Message
 from broadcaster.signing import Credentials
 
@@ -61,8 +61,7 @@ class PusherDriver(PusherApi):
         retries: int = 2,
     ) -> None:
         super().__init__(connect_timeout=connect_timeout, read_timeout=read_timeout, retries=retries)
-        encryption_key = master_key(encryption_master_key)
-        self._signer = PusherSigner(Credentials(key, secret), encryption_key)
+        self._signer = PusherSigner(Credentials(key, secret), master_key(encryption_master_key))
         self._app = PusherApp(
             app_id=app_id,
             key=key,
@@ -72,7 +71,6 @@ class PusherDriver(PusherApi):
             port=port,
             scheme=scheme,
             path=path,
-            encryption_key=encryption_key,
         )
         self._max_data_size = max_data_size
         self._idempotent = idempotent
@@ -140,14 +138,13 @@ class PusherDriver(PusherApi):
 
     def _shares(self, message: Message) -> Iterator[tuple[list[str], str]]:
         """Yield the channels that take one request, and the data that goes to them."""
-        channels = list(dict.fromkeys(message.channels))
-        sealed = [channel for channel in channels if kind_of(channel) is Kind.ENCRYPTED]
-        if plain := [channel for channel in channels if channel not in sealed] if sealed else channels:
-            data = self._checked(message.data, f"the data of {message.name!r}")
-            for n in range(0, len(plain), CHANNELS_PER_EVENT):
-                yield plain[n : n + CHANNELS_PER_EVENT], data
-        for channel in sealed:
-            yield [channel], self._sealed(message, channel)
+        self._check(message.data, f"the data of {message.name!r}")
+        for share in shares(message, self._signer.encryption_key, driver=self.name):
+            if share.data is not message.data:
+                self._check(share.data, f"the encrypted data of {message.name!r}")
+            channels = list(dict.fromkeys(share.channels))
+            for n in range(0, len(channels), CHANNELS_PER_EVENT):
+                yield channels[n : n + CHANNELS_PER_EVENT], share.data
 
     def _items(self, message: Message) -> Iterator[_Item]:
         check_names(message, driver=self.name)
@@ -164,19 +161,8 @@ class PusherDriver(PusherApi):
             repeatable=self._idempotent,
         )
 
-    def _sealed(self, message: Message, channel: str) -> str:
-        if not self._app.encrypts:
-            raise DeliveryError(
-                f"no key to encrypt for {channel!r}: set PUSHER_ENCRYPTION_MASTER_KEY",
-                driver=self.name,
-                status=400,
-            )
-        data = self._checked(message.data, f"the data of {message.name!r}")
-        return self._checked(self._app.sealed(channel, data), f"the encrypted data of {message.name!r}")
-
-    def _checked(self, data: str, what: str) -> str:
+    def _check(self, data: str, what: str) -> None:
         check_data(data, what=what, limit=self._max_data_size, driver=self.name)
-        return data
 
 
 def _id(message: Message) -> str:

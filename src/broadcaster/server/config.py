@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -18,11 +19,17 @@ from broadcaster.server.apps import App
 from broadcaster.server.bounds import Bounds
 from broadcaster.signing import Credentials
 
-__all__ = ["app_from_env", "apps_from_toml", "bounds_from_toml"]
+__all__ = ["apps_from_env", "apps_from_toml", "bounds_from_toml"]
 
 _APPS = TypeAdapter(list[App])
 _BOUNDS = TypeAdapter(Bounds)
 _TABLES: Mapping[str, type] = {"limits": Limits, "other_keys": Credentials, "webhooks": Webhook}
+
+
+class _AppsVariable(BaseSettings):
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+
+    apps: SecretStr | None = Field(None, validation_alias=AliasChoices("BROADCAST_APPS"))
 
 
 class _AppVariables(BaseSettings):
@@ -35,12 +42,44 @@ class _AppVariables(BaseSettings):
     secret: SecretStr = Field(validation_alias=AliasChoices("PUSHER_APP_SECRET", "PUSHER_SECRET"))
 
 
-def app_from_env(env_file: str | Path | None = None) -> App:
-    """Read `PUSHER_APP_ID`, `PUSHER_APP_KEY` and `PUSHER_APP_SECRET`.
+def apps_from_env(env_file: str | Path | None = None) -> list[App]:
+    """Read `BROADCAST_APPS`, or else one application: `PUSHER_APP_ID`, `PUSHER_APP_KEY`, `PUSHER_APP_SECRET`.
 
-    Raises `ConfigurationError`, which names every one that is missing.
+    The first is a JSON list of what the tables of `apps_from_toml()` are. Raises `ConfigurationError`, which
+    names every variable that is missing.
     """
     # Type checkers see the fields only, not the parameters that every BaseSettings takes besides.
+    read_several = cast("Callable[..., _AppsVariable]", _AppsVariable)
+    several = read_several(_env_file=env_file).apps
+    if several is None:
+        return [_app_from_env(env_file)]
+    try:
+        content = {"apps": json.loads(several.get_secret_value())}
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise ConfigurationError(f"BROADCAST_APPS is not JSON: {error.msg} in {where}") from None
+    return _apps(content, "BROADCAST_APPS")
+
+
+def apps_from_toml(path: str | Path) -> list[App]:
+    """Read the tables `[[apps]]` of a TOML file: each has the fields of `App`, and of `Limits` in `limits`.
+
+    Raises `ConfigurationError`, which tells everything that is wrong by its name, and no secret.
+    """
+    return _apps(_content(path), repr(str(path)))
+
+
+def bounds_from_toml(path: str | Path) -> Bounds:
+    """Read the table `[server]` of a TOML file, which has the fields of `Bounds`; see `apps_from_toml()`."""
+    content = _content(path)
+    _check_names(content, repr(str(path)))
+    try:
+        return _BOUNDS.validate_python(content.get("server", {}))
+    except ValidationError as error:
+        raise ConfigurationError(f"{str(path)!r}: {_told(error, 'server')}") from None
+
+
+def _app_from_env(env_file: str | Path | None) -> App:
     read_variables = cast("Callable[..., _AppVariables]", _AppVariables)
     try:
         read = read_variables(_env_file=env_file)
@@ -50,40 +89,28 @@ def app_from_env(env_file: str | Path | None = None) -> App:
     return App(read.app_id, read.key, read.secret.get_secret_value())
 
 
-def apps_from_toml(path: str | Path) -> list[App]:
-    """Read the tables `[[apps]]` of a TOML file: each has the fields of `App`, and of `Limits` in `limits`.
-
-    Raises `ConfigurationError`, which tells everything that is wrong by its name, and no secret.
-    """
-    content = _content(path)
+def _apps(content: Mapping[str, Any], source: str) -> list[App]:
+    _check_names(content, source)
     try:
         return _APPS.validate_python(content.get("apps", []))
     except ValidationError as error:
-        raise ConfigurationError(f"{str(path)!r}: {_told(error, 'apps')}") from None
-
-
-def bounds_from_toml(path: str | Path) -> Bounds:
-    """Read the table `[server]` of a TOML file, which has the fields of `Bounds`; see `apps_from_toml()`."""
-    content = _content(path)
-    try:
-        return _BOUNDS.validate_python(content.get("server", {}))
-    except ValidationError as error:
-        raise ConfigurationError(f"{str(path)!r}: {_told(error, 'server')}") from None
+        raise ConfigurationError(f"{source}: {_told(error, 'apps')}") from None
 
 
 def _content(path: str | Path) -> dict[str, Any]:
-    """Read a TOML file whose names are all known."""
     try:
-        content = tomllib.loads(Path(path).read_text("utf-8"))
+        return tomllib.loads(Path(path).read_text("utf-8"))
     except OSError as error:
         raise ConfigurationError(f"cannot read {str(path)!r}: {error.strerror}") from error
     except UnicodeDecodeError:
         raise ConfigurationError(f"{str(path)!r} is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{str(path)!r} is not TOML: {error}") from None
-    if problems := list(_unknown(content)):
-        raise ConfigurationError(f"{str(path)!r}: {'; '.join(problems)}")
-    return content
+
+
+def _check_names(content: Mapping[str, Any], source: str) -> None:
+    if problems := _unknown(content):
+        raise ConfigurationError(f"{source}: {'; '.join(problems)}")
 
 
 def _unknown(content: Mapping[str, Any]) -> list[str]:
