@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-__all__ = ["broadcaster"]
+__all__ = ["broadcaster", "python"]
 
 
 @contextmanager
@@ -27,3 +27,12 @@ def broadcaster(
             yield process
         finally:
             process.kill()
+
+
+def python(program: str, *, without: str) -> str:
+    """Return what *program* prints in a Python that has no package *without*."""
+    hidden = f"import sys; sys.modules[{without!r}] = None\n"
+    command = [sys.executable, "-c", hidden + program]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert not result.stderr, result.stderr
+    return result.stdout

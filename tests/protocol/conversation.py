@@ -138,23 +138,9 @@ class Client:
 class Conversation:
     """A hub and a clock, on which clients connect."""
 
-    def __init__(
-        self,
-        limits: Limits | None = None,
-        *,
-        client_events: bool = True,
-        subscription_counts: bool = False,
-        history: tuple[str, ...] = (),
-    ) -> None:
-        self.hub = Hub(
-            replace(
-                APP,
-                limits=limits or Limits(),
-                client_events=client_events,
-                subscription_counts=subscription_counts,
-                history=history,
-            )
-        )
+    def __init__(self, limits: Limits | None = None, **options: Any) -> None:
+        """*options* are those of the application."""
+        self.hub = Hub(replace(APP, limits=limits or Limits(), **options))
         self.news: list[Notify] = []
         self.now = 1000.0
         self._connected = 0

@@ -596,6 +596,27 @@ def test_an_old_request_is_not_played_again(age: int, status: int) -> None:
     assert ask(Conversation(), request).status == status
 
 
+def test_a_request_is_not_played_again_where_the_application_refuses_that() -> None:
+    conversation = Conversation(refuse_replays=True)
+    clients = conversation.subscribed("a", 1)
+    event, other = ({"name": "e", "channel": "a", "data": text} for text in ("1", "2"))
+    request = signed("POST", "/apps/3/events", body=event)
+
+    first, again, another = (
+        ask(conversation, one) for one in (request, request, signed("POST", "/apps/3/events", body=other))
+    )
+
+    assert [first.status, again.status, another.status] == [200, 401, 200]
+    assert "taken before" in again.body
+    assert heard(clients) == [2]
+
+
+def test_a_request_that_only_asks_may_be_repeated() -> None:
+    conversation = Conversation(refuse_replays=True)
+
+    assert [get(conversation, "channels").status for _ in range(2)] == [200, 200]
+
+
 def test_the_body_of_a_request_is_not_shown_where_the_request_is() -> None:
     assert "secret text" not in repr(signed("POST", "/apps/3/events", body=b"secret text"))
 

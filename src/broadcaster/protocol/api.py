@@ -62,11 +62,17 @@ def answer(hub: Hub, request: ApiRequest, *, now: float) -> ApiResponse:
     try:
         handler, argument = _route(request)
         check_signature(hub.app, request.method, request.path, request.query, request.body, now=now)
+        _check_replay(hub, request)
         _check_rate(hub, now)
         body, effects = handler(hub, request, argument)
     except ApiError as error:
         return ApiResponse(error.status, error.message, allow=error.allow)
     return ApiResponse(200, encode(body), effects)
+
+
+def _check_replay(hub: Hub, request: ApiRequest) -> None:
+    if request.method == "POST" and hub.is_replay(_params(request)["auth_signature"]):
+        raise ApiError(401, "this very request has been taken before: sign it anew")
 
 
 def _check_rate(hub: Hub, now: float) -> None:

@@ -9,9 +9,10 @@ from broadcaster.protocol.api_errors import ApiError
 from broadcaster.protocol.app import App
 from broadcaster.signing import Credentials, body_digest
 
-__all__ = ["check_signature"]
+__all__ = ["WINDOW", "check_signature"]
 
-_WINDOW = 600
+WINDOW = 600
+"""How many seconds the time of a request may be off."""
 
 
 def check_signature(
@@ -50,8 +51,8 @@ def check_signature(
 def _check_time(timestamp: str, now: float) -> None:
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
         raise ApiError(401, "auth_timestamp is not a Unix time in seconds")
-    if abs(now - int(timestamp)) > _WINDOW:
-        raise ApiError(401, f"auth_timestamp is not within {_WINDOW} s of the server's time, {int(now)}")
+    if abs(now - int(timestamp)) > WINDOW:
+        raise ApiError(401, f"auth_timestamp is not within {WINDOW} s of the server's time, {int(now)}")
 
 
 def _check_body(digest: str | None, body: bytes) -> None:

@@ -20,7 +20,9 @@ class App:
     whose pages may connect, such as `https://example.com` or `*.example.com`; without any, all may.
     *history* names the channels whose latest events a client may ask for when it comes back, `*` standing
     for anything in a name. *other_keys* are taken as well, so that a key can be replaced while both are in
-    use. *webhooks* hear what happens. One that is not *enabled* refuses every connection and request.
+    use. *webhooks* hear what happens. *refuse_replays* takes a signed POST of the HTTP API once: one that is
+    repeated, or says the very same in the same second, is refused. One that is not *enabled* refuses every
+    connection and request.
     """
 
     id: str
@@ -34,6 +36,7 @@ class App:
     enabled: bool = True
     history: tuple[str, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
+    refuse_replays: bool = False
 
     @property
     def credentials(self) -> Credentials:

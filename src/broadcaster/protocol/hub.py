@@ -9,6 +9,7 @@ from typing import Any
 from broadcaster.channels import Kind, is_cached, kind_of
 from broadcaster.errors import ProtocolViolation
 from broadcaster.protocol import frames
+from broadcaster.protocol.api_auth import WINDOW
 from broadcaster.protocol.app import App
 from broadcaster.protocol.codes import Code
 from broadcaster.protocol.commands import (
@@ -34,6 +35,8 @@ from broadcaster.protocol.verification import Verifier
 
 __all__ = ["Hub"]
 
+_SIGNATURES = 100_000
+
 
 class Hub:
     """Connections, channels and users of one application; every method returns effects in order.
@@ -52,6 +55,8 @@ class Hub:
         self._pushed: Recent[tuple[str, str], None] = Recent(
             seconds=app.limits.repeat_window, most=app.limits.repeats_remembered
         )
+        # As long as a signature may be early, and then late.
+        self._signatures: Recent[str, None] = Recent(seconds=2 * WINDOW, most=_SIGNATURES)
         self.update(app)
 
     def update(self, app: App) -> None:
@@ -75,6 +80,15 @@ class Hub:
         """Count one request to the HTTP API; False when there are too many."""
         per_second = self.app.limits.api_requests_per_second
         return self._requests.take(now, per_second=per_second, burst=2 * per_second)
+
+    def is_replay(self, signature: str) -> bool:
+        """Whether a request with that *signature* was taken before, where the application refuses those."""
+        if not self.app.refuse_replays:
+            return False
+        if signature in self._signatures:
+            return True
+        self._signatures.put(signature, None)
+        return False
 
     def connected(self, connection: Connection, now: float) -> list[Effect]:
         """Let a connection in; its socket id must not be in use."""
@@ -141,6 +155,7 @@ class Hub:
     def tick(self, now: float) -> list[Effect]:
         """Probe connections that have been silent too long, and hang up on those that stay so."""
         self._pushed.tick(now)
+        self._signatures.tick(now)
         effects = self._membership.tick(now)
         for connection in list(self.connections.values()):
             if self._is_nobody(connection, now):
