@@ -13,7 +13,8 @@ from broadcaster.protocol.api import ApiRequest
 from broadcaster.protocol.handshake import Refusal, Visit
 from broadcaster.protocol.limits import Limits
 from broadcaster.server.apps import App
-from broadcaster.server.node import Node, Session
+from broadcaster.server.node import Node
+from broadcaster.server.session import Session
 from broadcaster.signing import Credentials
 from tests.server.clients import APP
 

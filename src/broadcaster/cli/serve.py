@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from broadcaster.cluster.bus import Bus
 from broadcaster.server import App, Proxies, Server, Tls
 from broadcaster.server import serve as run_server
 from broadcaster.server.config import apps_from_env, apps_from_toml, bounds_from_toml
@@ -41,6 +42,20 @@ def serve(
     webhook_buffer: Annotated[
         Path | None, typer.Option(help="An SQLite file where webhooks wait; without it they wait in memory.")
     ] = None,
+    redis: Annotated[
+        str | None,
+        typer.Option(
+            help="Hear other nodes, and what is published there: redis://host:6379.",
+            envvar="BROADCAST_SERVER_REDIS",
+            show_envvar=True,
+        ),
+    ] = None,
+    redis_prefix: Annotated[
+        str,
+        typer.Option(
+            help="What the names of channels follow there.", envvar="REDIS_PREFIX", show_envvar=True
+        ),
+    ] = "",
     dev: Annotated[
         bool,
         typer.Option(
@@ -85,6 +100,15 @@ def serve(
         tls=None if tls_cert is None else Tls(tls_cert, tls_key),
         proxies=Proxies(trusted_proxy or (), protocol=proxy_protocol),
         webhook_buffer=webhook_buffer,
+        bus=None if redis is None else _bus(redis),
+        prefix=redis_prefix,
     )
     run_server(server, ready=announce)
     typer.echo("broadcaster: stopped", err=True)
+
+
+def _bus(url: str) -> Bus:
+    # Only who has other nodes needs its client.
+    from broadcaster.cluster.redis import RedisBus
+
+    return RedisBus(url)

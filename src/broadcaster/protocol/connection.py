@@ -55,6 +55,7 @@ class Connection:
         "seen",
         "socket_id",
         "user",
+        "waiting",
         "wire",
     )
 
@@ -65,6 +66,8 @@ class Connection:
         self.wire = wire
         self.channels: dict[str, str | None] = {}
         """Each subscribed channel, with the connection's user id there (None outside of presence)."""
+        self.waiting: set[str] = set()
+        """The channels that it waits to be let onto, until other nodes are heard there."""
         self.user: User | None = None
         self.authorized = False
         """Whether it ever signed in, or joined a channel that takes a signature."""

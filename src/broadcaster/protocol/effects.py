@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from broadcaster.protocol.connection import Connection
 
-__all__ = ["Effect", "HangUp", "Notify", "Probe", "Push"]
+__all__ = ["Effect", "HangUp", "Join", "Leave", "Notify", "Probe", "Push", "Relay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +45,34 @@ class Notify:
     fields: Mapping[str, str | int] = field(default_factory=dict)
 
 
-Effect: TypeAlias = Push | HangUp | Probe | Notify
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Hear what other nodes say on *channel*, and call `Hub.joined()` as soon as that is so."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Nobody here is on *channel* any more, nor waits for it."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Tell the other nodes an event on *channels*.
+
+    A *whisper* is from a client, on a presence channel in the name of *user_id*.
+    """
+
+    name: str
+    channels: tuple[str, ...]
+    data: str
+    except_socket: str | None = None
+    message_id: str | None = None
+    whisper: bool = False
+    user_id: str | None = None
+
+
+Effect: TypeAlias = Push | HangUp | Probe | Notify | Join | Leave | Relay

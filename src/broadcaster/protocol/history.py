@@ -79,6 +79,16 @@ class History:
             return None
         return [] if kept is None else [text for _, number, text in kept.frames if number > last]
 
+    def drop(self, channel: str) -> None:
+        """Forget a channel, of which more may be missed from now on."""
+        if self._channels.pop(channel, None) is not None or self.keeps(channel):
+            self._miss()
+
+    def interrupt(self) -> None:
+        """Forget every channel: something may have been missed on any of them."""
+        self._channels.clear()
+        self._miss()
+
     def tick(self, now: float) -> None:
         """Tell the time, and drop what is too old."""
         self._now = now
@@ -88,6 +98,11 @@ class History:
                 _, kept.before, _ = kept.frames.popleft()
         while self._channels and not next(iter(self._channels.values())).frames:
             self._forget()
+
+    def _miss(self) -> None:
+        # A number of its own for what nobody here has heard: whoever knows an earlier one has a gap.
+        self._number += 1
+        self._forgotten = self._number
 
     def _forget(self) -> None:
         _, kept = self._channels.popitem(last=False)

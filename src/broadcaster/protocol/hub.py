@@ -24,7 +24,7 @@ from broadcaster.protocol.commands import (
 )
 from broadcaster.protocol.connection import Connection, User
 from broadcaster.protocol.door import Door
-from broadcaster.protocol.effects import Effect, HangUp, Notify, Probe, Push
+from broadcaster.protocol.effects import Effect, HangUp, Notify, Probe, Push, Relay
 from broadcaster.protocol.handshake import Refusal, Visit
 from broadcaster.protocol.membership import Membership
 from broadcaster.protocol.rates import Bucket
@@ -42,12 +42,14 @@ class Hub:
     """Connections, channels and users of one application; every method returns effects in order.
 
     Nothing a client sends raises out of it. Times are seconds of one monotonic clock. *epoch* is another one
-    for each start of a server: lower-case letters and digits.
+    for each start of a server: lower-case letters and digits. *peers* says that other nodes have connections
+    of this application too: then there are the effects `Join`, `Leave` and `Relay`.
     """
 
-    def __init__(self, app: App, *, epoch: str = "0") -> None:
+    def __init__(self, app: App, *, epoch: str = "0", peers: bool = False) -> None:
         self.connections: dict[str, Connection] = {}
-        self._membership = Membership(app, epoch=epoch)
+        self._peers = peers
+        self._membership = Membership(app, epoch=epoch, peers=peers)
         self._history = self._membership.history
         self._users = Users()
         self._door = Door(app)
@@ -120,7 +122,7 @@ class Hub:
         del self.connections[connection.socket_id]
         self._door.left(connection.address)
         effects = self._users.sign_out(connection)
-        for channel in list(connection.channels):
+        for channel in [*connection.channels, *connection.waiting]:
             effects += self._membership.leave(connection, channel)
         return effects
 
@@ -137,20 +139,28 @@ class Hub:
 
         A *message_id* that was on a channel a short time ago is not pushed there again.
         """
-        left_out = self.connections.get(except_socket) if except_socket is not None else None
-        effects: list[Effect] = []
-        for channel in channels:
-            subscribers, cached = self.channels.get(channel), is_cached(channel)
-            kept = self._history.keeps(channel)
-            if (subscribers is None and not cached and not kept) or self._is_repeat(message_id, channel):
-                continue
-            framed = partial(frames.event, name, channel, data)
-            frame = self._history.add(channel, framed) if kept else framed()
-            if cached:
-                self._membership.keep(channel, frame)
-            if subscribers is not None:
-                effects.append(Push(frame, subscribers.audience, left_out))
-        return effects
+        relay = Relay(name, tuple(channels), data, except_socket, message_id)
+        effects = self._push(relay)
+        return [*effects, relay] if self._peers else effects
+
+    def joined(self, channel: str) -> list[Effect]:
+        """Go on where a `Join` wanted other nodes to be heard, or where nobody can say when they will be."""
+        return self._membership.joined(channel)
+
+    def relayed(self, relay: Relay) -> list[Effect]:
+        """Push what another node relays."""
+        if not relay.whisper:
+            return self._push(relay)
+        return [
+            Push(frames.client_event(relay.name, channel, relay.data, relay.user_id), subscribers.audience)
+            for channel in relay.channels
+            if (subscribers := self.channels.get(channel)) is not None
+            and not self._is_repeat(relay.message_id, channel)
+        ]
+
+    def interrupted(self) -> None:
+        """Note that what other nodes relayed may have been missed."""
+        self._membership.interrupt()
 
     def tick(self, now: float) -> list[Effect]:
         """Probe connections that have been silent too long, and hang up on those that stay so."""
@@ -215,6 +225,24 @@ class Hub:
             case ClientEvent():
                 return self._relay(connection, command, now)
 
+    def _push(self, relay: Relay) -> list[Effect]:
+        name, data, message_id = relay.name, relay.data, relay.message_id
+        except_socket = relay.except_socket
+        left_out = self.connections.get(except_socket) if except_socket is not None else None
+        effects: list[Effect] = []
+        for channel in relay.channels:
+            subscribers, cached = self.channels.get(channel), is_cached(channel)
+            kept = self._history.keeps(channel)
+            if (subscribers is None and not cached and not kept) or self._is_repeat(message_id, channel):
+                continue
+            framed = partial(frames.event, name, channel, data)
+            frame = self._history.add(channel, framed) if kept else framed()
+            if cached:
+                self._membership.keep(channel, frame)
+            if subscribers is not None:
+                effects.append(Push(frame, subscribers.audience, left_out))
+        return effects
+
     def _relay(self, connection: Connection, event: ClientEvent, now: float) -> list[Effect]:
         """Hand a client event to the others on its channel, in the name of the verified sender."""
         if (refusal := self._objection(connection, event, now)) is not None:
@@ -222,12 +250,15 @@ class Hub:
         user_id = connection.channels[event.channel]
         frame = frames.client_event(event.name, event.channel, event.data, user_id)
         fields = {"event": event.name, "data": event.data, "socket_id": connection.socket_id}
-        return [
+        effects: list[Effect] = [
             Push(frame, self.channels[event.channel].audience, connection),
             Notify(
                 "client_event", event.channel, fields if user_id is None else {**fields, "user_id": user_id}
             ),
         ]
+        if self._peers:
+            effects.append(Relay(event.name, (event.channel,), event.data, whisper=True, user_id=user_id))
+        return effects
 
     def _objection(self, connection: Connection, event: ClientEvent, now: float) -> str | None:
         limits = self.app.limits

@@ -9,19 +9,22 @@ from broadcaster.protocol.app import App
 from broadcaster.protocol.commands import Subscribe
 from broadcaster.protocol.connection import Connection, User
 from broadcaster.protocol.counts import Counts
-from broadcaster.protocol.effects import Effect, Notify, Push
+from broadcaster.protocol.effects import Effect, Join, Leave, Notify, Push
 from broadcaster.protocol.history import History
 from broadcaster.protocol.recent import Recent
 from broadcaster.protocol.subscribers import Subscribers
 from broadcaster.protocol.verification import SubscriptionRefused, Verifier
+from broadcaster.protocol.waiting import Waiting, WaitingRoom
 
 __all__ = ["Membership"]
 
 
 class Membership:
-    """The channels of one application on one node."""
+    """The channels of one application on one node; with *peers* other nodes have them too."""
 
-    def __init__(self, app: App, *, epoch: str) -> None:
+    def __init__(self, app: App, *, epoch: str, peers: bool) -> None:
+        self._peers = peers
+        self._waiting = WaitingRoom()
         self.history = History(app.history, app.limits, epoch=epoch)
         self.channels: dict[str, Subscribers] = {}
         self._counts = Counts()
@@ -53,10 +56,30 @@ class Membership:
         connection.authorized |= kind_of(channel).guarded
         if channel in connection.channels:
             return [self._acknowledgement(connection, channel)]
-        return self._join(connection, channel, member, command.last_id)
+        waiting = Waiting(connection, member, command.last_id)
+        if self._peers and channel not in self.channels:
+            return [Join(channel)] if self._waiting.enter(channel, waiting) else []
+        return self._join(waiting, channel)
+
+    def joined(self, channel: str) -> list[Effect]:
+        """Let those onto a channel who waited for it."""
+        effects: list[Effect] = []
+        for waiting in self._waiting.empty(channel):
+            try:
+                if waiting.member is not None:
+                    self._check_seat(channel, waiting.member)
+            except SubscriptionRefused as refusal:
+                effects.append(
+                    _refused(waiting.connection, channel, refusal.kind, refusal.message, refusal.status)
+                )
+            else:
+                effects += self._join(waiting, channel)
+        return effects
 
     def leave(self, connection: Connection, channel: str) -> list[Effect]:
         """Let a connection off a channel; harmless where it is on none of that name."""
+        if channel in connection.waiting:
+            return [Leave(channel)] if self._waiting.leave(channel, connection) else []
         if channel not in connection.channels:
             return []
         user_id = connection.channels.pop(channel)
@@ -70,7 +93,8 @@ class Membership:
         if subscribers:
             return [*effects, *self._counted(channel, subscribers)]
         del self.channels[channel]
-        return [*effects, Notify("channel_vacated", channel)]
+        effects.append(Notify("channel_vacated", channel))
+        return [*effects, *self._left(channel)] if self._peers else effects
 
     def clear(self) -> list[Effect]:
         """Let everybody off every channel; there is nobody left to hear of it but webhooks."""
@@ -80,8 +104,15 @@ class Membership:
                 Notify("member_removed", channel, {"user_id": user_id}) for user_id in subscribers.members
             ]
             effects.append(Notify("channel_vacated", channel))
+            effects += self._left(channel) if self._peers else []
+        self._waiting.clear()
         self.channels.clear()
         return effects
+
+    def interrupt(self) -> None:
+        """Note that events of other nodes may have been missed: what is remembered may have holes."""
+        self.history.interrupt()
+        self._last.clear()
 
     def keep(self, channel: str, frame: str) -> None:
         """Remember the last event of a cache channel."""
@@ -93,10 +124,15 @@ class Membership:
         self.history.tick(now)
         return self._counts.tick(now, self.channels)
 
-    def _join(
-        self, connection: Connection, channel: str, member: User | None, last_id: str | None
-    ) -> list[Effect]:
+    def _left(self, channel: str) -> list[Effect]:
+        """Leave a channel to the other nodes; what they say there from now on is not heard here."""
+        self._last.drop(channel)
+        self.history.drop(channel)
+        return [Leave(channel)]
+
+    def _join(self, waiting: Waiting, channel: str) -> list[Effect]:
         """Subscribe; on a presence channel the others hear of a user's first connection."""
+        connection, member = waiting.connection, waiting.member
         news: list[Effect] = []
         if (subscribers := self.channels.get(channel)) is None:
             subscribers = self.channels[channel] = Subscribers()
@@ -114,7 +150,7 @@ class Membership:
         return [
             self._acknowledgement(connection, channel),
             *news,
-            *self._missed(connection, channel, last_id),
+            *self._missed(connection, channel, waiting.last_id),
             *self._counted(channel, subscribers),
         ]
 
@@ -146,7 +182,7 @@ class Membership:
 
     def _check_room(self, connection: Connection) -> None:
         most = self._limits.channels_per_connection
-        if len(connection.channels) >= most:
+        if len(connection.channels) + len(connection.waiting) >= most:
             raise SubscriptionRefused("LimitReached", f"The connection is on {most} channels already", 4009)
 
     def _check_seat(self, channel: str, member: User) -> None:

@@ -41,6 +41,14 @@ class Recent(Generic[K, V]):
         if len(self._held) > self._most:
             del self._held[next(iter(self._held))]
 
+    def drop(self, key: K) -> None:
+        """Forget what is under *key*, if anything is."""
+        self._held.pop(key, None)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._held.clear()
+
     def resize(self, *, seconds: float, most: int) -> None:
         """Remember as much as that from now on."""
         self._seconds, self._most = seconds, most

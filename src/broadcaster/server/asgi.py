@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote, unquote
 
+from broadcaster.cluster.bus import Bus
 from broadcaster.errors import ConfigurationError
 from broadcaster.messages import Message
 from broadcaster.protocol.api import ApiRequest, ApiResponse
 from broadcaster.protocol.handshake import Refusal, Visit
 from broadcaster.server.apps import Apps
 from broadcaster.server.bounds import Bounds
-from broadcaster.server.node import Node, Session
+from broadcaster.server.node import Node
 from broadcaster.server.query import parse_query, read_params
+from broadcaster.server.session import Session
 from broadcaster.signing import Credentials
 
 __all__ = ["AsgiServer"]
@@ -35,15 +37,22 @@ class AsgiServer:
     A mounted application gets no lifespan of its own, so the outer one has to start it:
     `FastAPI(lifespan=server.lifespan)`, or `async with server.running():` inside a lifespan that does
     more. On its own, under an ASGI server, it starts by itself. Silent peers are the ASGI server's to find
-    (uvicorn: `--ws-ping-interval`). *webhook_buffer* is a file in which webhooks wait. Of
-    *bounds* the ASGI server has its own but for the size of a body and of what is unread.
+    (uvicorn: `--ws-ping-interval`). *webhook_buffer* is a file in which webhooks wait. Other
+    nodes are on the *bus*, where the names of channels follow *prefix*. Of *bounds* the ASGI server has its own
+    but for the size of a body and of what is unread.
     """
 
     def __init__(
-        self, apps: Apps, *, bounds: Bounds | None = None, webhook_buffer: Path | None = None
+        self,
+        apps: Apps,
+        *,
+        bounds: Bounds | None = None,
+        webhook_buffer: Path | None = None,
+        bus: Bus | None = None,
+        prefix: str = "",
     ) -> None:
         self._bounds = bounds or Bounds()
-        self._node = Node(apps, encode=str, webhook_buffer=webhook_buffer)
+        self._node = Node(apps, encode=str, webhook_buffer=webhook_buffer, bus=bus, prefix=prefix)
 
     @property
     def connection_count(self) -> int:

@@ -13,23 +13,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from broadcaster.cluster.bus import Bus
 from broadcaster.errors import DeliveryError
 from broadcaster.messages import Message
 from broadcaster.protocol.api import ApiRequest, ApiResponse, answer
 from broadcaster.protocol.codes import Code
 from broadcaster.protocol.connection import Connection, Wire
-from broadcaster.protocol.effects import Effect, HangUp, Notify, Probe, Push
+from broadcaster.protocol.effects import Effect, HangUp, Join, Leave, Notify, Probe, Push, Relay
 from broadcaster.protocol.frames import error
 from broadcaster.protocol.handshake import Refusal, Visit, unknown_app
 from broadcaster.protocol.hub import Hub
 from broadcaster.server.apps import App, Apps, check_apps, provider_of
 from broadcaster.server.assets import asset
+from broadcaster.server.peers import Peers
+from broadcaster.server.session import Session
 from broadcaster.signing import Credentials
 
 if TYPE_CHECKING:
     from broadcaster.server.webhooks import Webhooks
 
-__all__ = ["Node", "Session"]
+__all__ = ["Node"]
 
 _logger = logging.getLogger("broadcaster.server")
 
@@ -42,7 +45,8 @@ class Node:
 
     *encode* turns the text of a frame into what the shell's wires write; it is called once for each
     message, however many connections get it. So is *deflate*, for the wires that take compressed frames and
-    messages that are large enough. Webhooks wait in the file *webhook_buffer*, or in memory.
+    messages that are large enough. Webhooks wait in the file *webhook_buffer*, or in memory. Other nodes are
+    on the *bus*, where the names of channels follow *prefix*.
     """
 
     def __init__(
@@ -52,6 +56,8 @@ class Node:
         encode: Callable[[str], Any],
         deflate: Callable[[str], Any] | None = None,
         webhook_buffer: Path | None = None,
+        bus: Bus | None = None,
+        prefix: str = "",
     ) -> None:
         self.draining = False
         self.slow_readers = 0
@@ -63,6 +69,9 @@ class Node:
         self._thread = 0
         self._webhook_buffer = webhook_buffer
         self._webhooks: Webhooks | None = None
+        self._peers = (
+            None if bus is None else Peers(bus, prefix=prefix, first=self._first, perform=self.perform)
+        )
         self._find_apps = provider_of(apps)
         self.serve(self._find_apps())
 
@@ -83,7 +92,7 @@ class Node:
             self.perform(hub, hub.close(Code.UNKNOWN_APP, "The application is not served any more"))
         for app in self.apps:
             if (known := self._hubs.get(app.id)) is None:
-                self._hubs[app.id] = Hub(app, epoch=secrets.token_hex(4))
+                self._hubs[app.id] = Hub(app, epoch=secrets.token_hex(4), peers=self._peers is not None)
             elif known.app != app:
                 known.update(app)
         self._keys = {key: self._hubs[app.id] for app in self.apps for key in app.keyring}
@@ -93,6 +102,8 @@ class Node:
     def open(self) -> None:
         """Start on the running event loop."""
         self._serve_webhooks()
+        if self._peers is not None:
+            self._peers.open()
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self.draining = False
 
@@ -106,7 +117,9 @@ class Node:
         self._loop = None
 
     async def finish(self, seconds: float) -> None:
-        """Let what the webhooks have yet to tell go out, for up to *seconds*; after `close()`."""
+        """Tell other nodes and webhooks what is still to be told, for up to *seconds*; after `close()`."""
+        if self._peers is not None:
+            await self._peers.aclose()
         webhooks, self._webhooks = self._webhooks, None
         if webhooks is not None:
             await webhooks.aclose(seconds)
@@ -186,7 +199,7 @@ class Node:
         if self._webhooks is not None:
             self._webhooks.tick(now)
 
-    def perform(self, hub: Hub, effects: Iterable[Effect]) -> None:
+    def perform(self, hub: Hub, effects: Iterable[Effect]) -> None:  # noqa: C901 - a case for each effect
         """Carry out what *hub* wants, in order."""
         for effect in effects:
             match effect:
@@ -204,6 +217,11 @@ class Node:
                 case Notify():
                     if self._webhooks is not None:
                         self._webhooks.tell(hub.app.id, effect, time.monotonic())
+                case Join() | Leave() | Relay() if self._peers is not None:
+                    self._peers.carry_out(hub, effect)
+
+    def _first(self) -> str:
+        return self.apps[0].id
 
     def _serve_webhooks(self) -> None:
         if self._webhooks is not None:
@@ -256,8 +274,8 @@ class Node:
         future.set_result(None)
 
     def _answer(self, request: ApiRequest) -> ApiResponse:
-        if request.path == "/up":
-            return ApiResponse(503, "draining") if self.draining else ApiResponse(200, '{"health":"OK"}')
+        if request.path in {"/livez", "/readyz", "/up"}:
+            return self._health(request.path)
         if (file := asset(request)) is not None:
             return file
         if request.path.startswith("/app/"):
@@ -269,6 +287,12 @@ class Node:
         self.perform(hub, response.effects)
         return response
 
+    def _health(self, path: str) -> ApiResponse:
+        problem = "draining" if self.draining and path != "/livez" else None
+        if path == "/readyz" and self._peers is not None and not self._peers.is_connected:
+            problem = problem or "other nodes are not heard: Redis is away"
+        return ApiResponse(200, '{"health":"OK"}') if problem is None else ApiResponse(503, problem)
+
     def _hub_of(self, path: str) -> Hub | ApiResponse:
         root, _, rest = path.removeprefix("/").partition("/")
         app_id = unquote(rest.partition("/")[0])
@@ -278,32 +302,6 @@ class Node:
         if hub is None:
             return ApiResponse(404, f"no application has the id {app_id[:100]!r}")
         return hub if hub.app.enabled else ApiResponse(403, "the application is disabled")
-
-
-class Session:
-    """One open connection, as its shell sees it."""
-
-    __slots__ = ("_connection", "_hub", "_node")
-
-    def __init__(self, node: Node, hub: Hub, connection: Connection) -> None:
-        self._node, self._hub, self._connection = node, hub, connection
-
-    def received(self, text: str) -> None:
-        """Act on a text frame."""
-        self._node.perform(self._hub, self._hub.received(self._connection, text, time.monotonic()))
-
-    def touched(self) -> None:
-        """Note a control frame: the peer lives."""
-        self._connection.touch(time.monotonic())
-
-    def closed(self) -> None:
-        """Forget the connection; harmless when repeated."""
-        self._node.perform(self._hub, self._hub.disconnected(self._connection))
-
-    def cut_off(self) -> None:
-        """Note that the connection was dropped because its peer reads too slowly."""
-        self._node.slow_readers += 1
-        _logger.warning("connection %s cut off: it reads too slowly", self._connection.socket_id)
 
 
 def _socket_id(*, taken: Mapping[str, Any]) -> str:

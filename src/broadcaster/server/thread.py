@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from broadcaster.cluster.bus import Bus
 from broadcaster.errors import BroadcastError
 from broadcaster.messages import Message
 from broadcaster.server.apps import Apps
@@ -29,7 +30,7 @@ class ServerThread:
     A context manager; it satisfies the `local` driver.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting
         self,
         apps: Apps,
         *,
@@ -39,9 +40,19 @@ class ServerThread:
         tls: Tls | None = None,
         proxies: Proxies | None = None,
         webhook_buffer: Path | None = None,
+        bus: Bus | None = None,
+        prefix: str = "",
     ) -> None:
         self._server = Server(
-            apps, host=host, port=port, bounds=bounds, tls=tls, proxies=proxies, webhook_buffer=webhook_buffer
+            apps,
+            host=host,
+            port=port,
+            bounds=bounds,
+            tls=tls,
+            proxies=proxies,
+            webhook_buffer=webhook_buffer,
+            bus=bus,
+            prefix=prefix,
         )
         self._thread: threading.Thread | None = None
         self._started: Future[None] = Future()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from broadcaster.errors import MissingExtra
 from broadcaster.server.bounds import Bounds
-from broadcaster.server.node import Session
+from broadcaster.server.session import Session
 from broadcaster.server.transports import Transports
 
 try:

@@ -1,0 +1,1 @@
+"""How the nodes of one server hear each other."""

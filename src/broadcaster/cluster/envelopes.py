@@ -1,0 +1,69 @@
+"""What is said on a bus: an event in the form that Laravel publishes, which our `redis` driver does too.
+
+A node adds who it is, and says the data as text, byte for byte; without a node the data are JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from broadcaster.encoding import decode, encode
+from broadcaster.protocol.effects import Relay
+
+__all__ = ["Envelope", "open_envelope", "seal_envelope"]
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An event for one channel, and the *node* that relays it; None where an application published it."""
+
+    relay: Relay
+    node: str | None
+
+
+def seal_envelope(relay: Relay, *, node: str, message_id: str) -> bytes:
+    """Return what *node* says to the others of *relay*; the channels are told by where it is said."""
+    envelope: dict[str, object] = {
+        "event": relay.name,
+        "data": relay.data,
+        "socket": relay.except_socket,
+        "id": message_id,
+        "node": node,
+    }
+    if relay.whisper:
+        envelope |= {"whisper": True, "user": relay.user_id}
+    return encode(envelope).encode()
+
+
+def open_envelope(payload: bytes, channel: str) -> Envelope:
+    """Read what was said on *channel*; raise `ValueError` for what is no event."""
+    match decode(payload):
+        case {"event": str(name), "data": data, **rest} if name:
+            node, text = _optional(rest, "node"), data
+            if node is None:
+                text = _laravel(data)
+            elif not isinstance(data, str):
+                raise ValueError("the data of a node are text")
+            whisper = rest.get("whisper") is True
+            relay = Relay(
+                name, (channel,), text, _optional(rest, "socket"), _optional(rest, "id"), whisper,
+                _optional(rest, "user"),
+            )  # fmt: skip
+            return Envelope(relay, node)
+    raise ValueError("no event")
+
+
+def _laravel(data: Any) -> str:
+    """Return data as text, without the socket that Laravel writes into an object."""
+    if isinstance(data, dict):
+        data = {key: value for key, value in data.items() if key != "socket"}
+    return encode(data)
+
+
+def _optional(fields: Mapping[Any, Any], name: str) -> str | None:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name} is no text")
+    return value

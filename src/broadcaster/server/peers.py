@@ -1,0 +1,92 @@
+"""The other nodes, as this one hears them and is heard by them."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+
+from broadcaster.cluster.bus import Bus
+from broadcaster.cluster.envelopes import open_envelope, seal_envelope
+from broadcaster.protocol.effects import Effect, Join, Leave, Relay
+from broadcaster.protocol.hub import Hub
+
+__all__ = ["Peers"]
+
+_logger = logging.getLogger("broadcaster.server")
+
+
+class Peers:
+    """What the hubs of a node hear and say on a *bus*; *perform* carries out what they want then.
+
+    A channel of the first application, whose id *first* returns, has the topic *prefix* and its name, as our
+    `redis` driver and Laravel publish on; those of others have the id of the application and a colon between.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        *,
+        prefix: str,
+        first: Callable[[], str],
+        perform: Callable[[Hub, list[Effect]], None],
+    ) -> None:
+        self._bus = bus
+        self._prefix = prefix
+        self._first = first
+        self._perform = perform
+        self._node = secrets.token_hex(8)
+        self._topics: dict[tuple[Hub, str], str] = {}
+        self._channels: dict[str, tuple[Hub, str]] = {}
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the other nodes are heard."""
+        return self._bus.is_connected
+
+    def open(self) -> None:
+        """Start on the running event loop."""
+        self._bus.open(self._hear, self._interrupted)
+
+    async def aclose(self) -> None:
+        """Say what is still to be said, and stop."""
+        await self._bus.aclose()
+
+    def carry_out(self, hub: Hub, effect: Join | Leave | Relay) -> None:
+        """Do what *hub* wants of the bus."""
+        match effect:
+            case Join(channel):
+                topic = self._topics[hub, channel] = self._topic(hub, channel)
+                self._channels[topic] = (hub, channel)
+                self._bus.subscribe(topic, lambda: self._perform(hub, hub.joined(channel)))
+            case Leave(channel):
+                topic = self._topics.pop((hub, channel))
+                del self._channels[topic]
+                self._bus.unsubscribe(topic)
+            case Relay(message_id=message_id):
+                # With an id it may come twice, as it does when Redis broke off in the middle of it.
+                payload = seal_envelope(
+                    effect, node=self._node, message_id=message_id or secrets.token_hex(16)
+                )
+                for channel in effect.channels:
+                    self._bus.publish(self._topic(hub, channel), payload)
+
+    def _topic(self, hub: Hub, channel: str) -> str:
+        own = "" if hub.app.id == self._first() else f"{hub.app.id}:"
+        return f"{self._prefix}{own}{channel}"
+
+    def _hear(self, topic: str, payload: bytes) -> None:
+        hub, channel = self._channels.get(topic, (None, ""))
+        if hub is None:
+            return
+        try:
+            envelope = open_envelope(payload, channel)
+        except ValueError as error:
+            _logger.warning("what was published on %r is left out: %s", topic, error)
+            return
+        if envelope.node != self._node:
+            self._perform(hub, hub.relayed(envelope.relay))
+
+    def _interrupted(self) -> None:
+        for hub in {hub for hub, _ in self._topics}:
+            hub.interrupted()

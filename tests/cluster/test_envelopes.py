@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broadcaster import Message
+from broadcaster.cluster.envelopes import open_envelope, seal_envelope
+from broadcaster.drivers._redis_wire import payload
+from broadcaster.protocol.effects import Relay
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(TEXT.filter(bool), TEXT, st.none() | TEXT, st.booleans(), st.none() | TEXT)
+def test_what_a_node_says_the_others_hear_byte_for_byte(
+    name: str, data: str, socket: str | None, whisper: bool, user_id: str | None
+) -> None:
+    relay = Relay(name, ("a",), data, socket, "id", whisper, user_id if whisper else None)
+
+    envelope = open_envelope(seal_envelope(relay, node="n", message_id="id"), "a")
+
+    assert (envelope.relay, envelope.node) == (relay, "n")
+
+
+@pytest.mark.parametrize(
+    ("data", "heard"),
+    [('{"n":1}', {"n": 1}), ("[1]", [1]), ('"text"', "text"), ("null", None), ('{"socket":"1.2"}', {})],
+)
+def test_what_our_driver_publishes_is_heard_without_the_socket_that_laravel_writes(
+    data: str, heard: object
+) -> None:
+    message = Message("news", ("a",), data, except_socket="1.2", id="7")
+
+    envelope = open_envelope(payload(message, with_id=True), "a")
+
+    assert json.loads(envelope.relay.data) == heard
+    assert envelope.relay == Relay("news", ("a",), envelope.relay.data, "1.2", "7")
+    assert envelope.node is None
+
+
+def test_what_laravel_publishes_is_heard() -> None:
+    said = rb'{"event":"App\\Events\\OrderShipped","data":{"orderId":7,"socket":null},"socket":null}'
+
+    envelope = open_envelope(said, "orders")
+
+    assert envelope.relay == Relay("App\\Events\\OrderShipped", ("orders",), '{"orderId":7}')
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(b"", b"hello", b"\xff", b"1", b"[]", b"{}"),
+        *(b'{"event":"","data":1}', b'{"event":1,"data":1}', b'{"event":"e"}'),
+        *(b'{"event":"e","data":1,"socket":7}', b'{"event":"e","data":1,"id":[]}'),
+        b'{"event":"e","data":1,"node":"n"}',
+        b"[" * 100_000,
+    ],
+)
+def test_anything_else_is_refused(said: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        open_envelope(said, "a")

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from broadcaster import ConfigurationError
+from broadcaster.cluster.bus import Bus
+from broadcaster.cluster.redis import RedisBus
+from tests.cluster.contract import BusContract, Hearer, until
+from tests.drivers.proxy import Proxy
+from tests.drivers.redis_servers import PASSWORD, RedisServer
+
+QUICK = 0.2
+
+
+def url_of(port: int) -> str:
+    return f"redis://:{quote(PASSWORD, safe='')}@127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(redis: RedisServer) -> Iterator[Proxy]:
+    with Proxy(redis.port) as proxy:
+        yield proxy
+
+
+class TestRedisBus(BusContract):
+    @pytest.fixture(autouse=True)
+    def _together(self, redis: RedisServer) -> None:
+        self.url = url_of(redis.port)
+
+    def bus(self) -> Bus:
+        return RedisBus(self.url)
+
+
+def test_an_address_that_is_none_is_refused_without_its_password() -> None:
+    with pytest.raises(ConfigurationError, match="no address of a Redis") as refused:
+        RedisBus("http://:hush@example.com")
+
+    assert "hush" not in str(refused.value)
+
+
+async def test_a_topic_is_subscribed_to_on_redis_only_while_somebody_wants_it(redis: RedisServer) -> None:
+    node = Hearer(RedisBus(url_of(redis.port)))
+    await node.open()
+    client = redis.client()
+
+    await node.subscribe("orders")
+    assert client.pubsub_channels() == [b"orders"]
+    node.bus.unsubscribe("orders")
+
+    await until(lambda: client.pubsub_channels() == [])
+    await node.bus.aclose()
+
+
+# Redis goes away
+
+
+async def test_after_a_break_everything_is_heard_again(
+    redis: RedisServer, proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    node, other = Hearer(RedisBus(url_of(proxy.port), seconds=QUICK)), Hearer(RedisBus(url_of(redis.port)))
+    await node.open()
+    await other.open()
+    for number in range(1_200):
+        await node.subscribe(f"topic-{number}") if number % 400 == 0 else node.bus.subscribe(
+            f"topic-{number}", lambda: None
+        )
+
+    await asyncio.to_thread(proxy.break_connections)
+    await until(lambda: node.interruptions == 1)
+    for number in range(1_200):
+        other.bus.publish(f"topic-{number}", b"heard")
+
+    await until(lambda: len(node.heard) == 1_200)
+    assert (
+        caplog.messages.count("Redis is back: other nodes are heard again; what they said meanwhile is not")
+        == 1
+    )
+    for one in (node, other):
+        await one.bus.aclose()
+
+
+@pytest.mark.parametrize("trouble", ["stop", "stall", "garble"])
+async def test_while_redis_is_away_nobody_waits_and_what_is_said_is_said_later(
+    redis: RedisServer, proxy: Proxy, trouble: str
+) -> None:
+    node, other = Hearer(RedisBus(url_of(proxy.port), seconds=QUICK)), Hearer(RedisBus(url_of(redis.port)))
+    await node.open()
+    await other.open()
+    await other.subscribe("orders")
+
+    await asyncio.to_thread(getattr(proxy, trouble))
+    await until(lambda: not node.bus.is_connected)
+    await node.subscribe("news")
+    for number in range(100):
+        node.bus.publish("orders", b"%d" % number)
+    assert other.heard == []
+    await asyncio.to_thread(proxy.start if trouble == "stop" else proxy.resume)
+
+    await until(lambda: node.interruptions == 1 and node.bus.is_connected)
+    await until(lambda: set(other.of("orders")) == {b"%d" % number for number in range(100)})
+    other.bus.publish("news", b"heard")
+    await until(lambda: node.of("news"))
+    for one in (node, other):
+        await one.bus.aclose()
+
+
+async def test_a_redis_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path)
+    node = Hearer(RedisBus(url_of(server.port), seconds=QUICK))
+    opening = asyncio.create_task(node.open())
+
+    await node.subscribe("orders")
+    await asyncio.to_thread(server.start)
+    await opening
+    server.client().publish("orders", "heard")
+
+    await until(lambda: node.heard == [("orders", b"heard")])
+    await node.bus.aclose()
+    await asyncio.to_thread(server.stop)
+
+
+async def test_a_redis_that_is_paused_is_left_and_found_again(tmp_path: Path) -> None:
+    with RedisServer(tmp_path, "--enable-debug-command", "local") as server:
+        node = Hearer(RedisBus(url_of(server.port), seconds=QUICK))
+        await node.open()
+        await node.subscribe("orders")
+
+        await asyncio.to_thread(server.client().execute_command, "DEBUG", "SLEEP", "1")
+        await until(lambda: node.interruptions == 1)
+        server.client().publish("orders", "heard")
+
+        await until(lambda: node.heard == [("orders", b"heard")])
+        await node.bus.aclose()
+
+
+async def test_what_waits_for_redis_is_bounded_and_what_is_lost_is_counted(
+    proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = Hearer(RedisBus(url_of(proxy.port), seconds=QUICK))
+    await node.open()
+    await asyncio.to_thread(proxy.stop)
+    await until(lambda: not node.bus.is_connected)
+
+    for _ in range(70):
+        node.bus.publish("orders", bytes(1_048_576))
+
+    assert "messages for other nodes lost: 1" in caplog.text
+    await node.bus.aclose()
+
+
+async def test_a_wrong_password_is_told(redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    node = Hearer(RedisBus(f"redis://:hush@127.0.0.1:{redis.port}", seconds=QUICK))
+    opening = asyncio.create_task(node.open())
+
+    await until(lambda: "Redis is away" in caplog.text)
+
+    assert "WRONGPASS" in caplog.text or "invalid" in caplog.text
+    assert "hush" not in caplog.text
+    opening.cancel()
+    await node.bus.aclose()

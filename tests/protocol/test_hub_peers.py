@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import pytest
+
+from broadcaster.protocol.effects import Join, Leave, Relay
+from broadcaster.protocol.limits import Limits
+
+from .conversation import Client, Conversation, data_of
+
+SUCCEEDED = "pusher_internal:subscription_succeeded"
+
+
+@pytest.fixture
+def conversation() -> Conversation:
+    return Conversation(peers=True, subscription_counts=True, history=("kept*",))
+
+
+def names(client: Client) -> list[str]:
+    return [frame["event"] for frame in client.take()]
+
+
+def heard(conversation: Conversation, channel: str) -> None:
+    """Other nodes are heard on *channel* from now on."""
+    conversation.perform(conversation.hub.joined(channel))
+
+
+# Joining
+
+
+def test_the_first_one_on_a_channel_is_let_on_when_other_nodes_are_heard(conversation: Conversation) -> None:
+    ann = conversation.connects()
+    ann.take()
+
+    assert ann.subscribes("a") == []
+    assert conversation.outside == [Join("a")]
+    heard(conversation, "a")
+
+    assert names(ann) == [SUCCEEDED, "pusher_internal:subscription_count"]
+
+
+def test_whoever_comes_meanwhile_waits_too_and_whoever_comes_later_does_not(
+    conversation: Conversation,
+) -> None:
+    ann, bob, cid = (conversation.connects() for _ in range(3))
+    conversation.silence([ann, bob, cid])
+    ann.joins("presence-a", "ann")
+    assert bob.joins("presence-a", "bob") == []
+    heard(conversation, "presence-a")
+
+    cid.joins("presence-a", "cid")
+
+    assert conversation.outside == [Join("presence-a")]
+    first, *others = [frame for frame in ann.take() if "count" not in frame["event"]]
+    assert data_of(first)["presence"]["ids"] == ["ann"]
+    assert [data_of(frame)["user_id"] for frame in others] == ["bob", "cid"]
+
+
+def test_asking_twice_is_asking_once(conversation: Conversation) -> None:
+    ann = conversation.connects()
+    ann.take()
+
+    ann.subscribes("a")
+    ann.subscribes("a")
+    heard(conversation, "a")
+
+    assert conversation.outside == [Join("a")]
+    assert names(ann).count(SUCCEEDED) == 1
+
+
+@pytest.mark.parametrize("goes", [lambda ann: ann.unsubscribes("a"), lambda ann: ann.disconnects()])
+def test_who_goes_while_it_waits_is_not_let_on(conversation: Conversation, goes: object) -> None:
+    ann = conversation.connects()
+    ann.take()
+    ann.subscribes("a")
+
+    goes(ann)  # type: ignore[operator]
+    heard(conversation, "a")
+
+    assert conversation.outside == [Join("a"), Leave("a")]
+    assert (ann.take(), conversation.hub.channels) == ([], {})
+
+
+def test_the_channel_is_left_when_the_last_one_that_waits_goes(conversation: Conversation) -> None:
+    ann, bob = conversation.connects(), conversation.connects()
+    for client in (ann, bob):
+        client.subscribes("a")
+
+    ann.disconnects()
+    assert conversation.outside == [Join("a")]
+    bob.disconnects()
+
+    assert conversation.outside == [Join("a"), Leave("a")]
+
+
+def test_the_channel_is_left_when_the_last_subscriber_goes_and_joined_anew(
+    conversation: Conversation,
+) -> None:
+    ann = conversation.connects()
+    ann.subscribes("a")
+    heard(conversation, "a")
+
+    ann.unsubscribes("a")
+    ann.subscribes("a")
+
+    assert conversation.outside == [Join("a"), Leave("a"), Join("a")]
+
+
+def test_at_the_end_every_channel_is_left(conversation: Conversation) -> None:
+    ann = conversation.connects()
+    ann.subscribes("a")
+    heard(conversation, "a")
+
+    conversation.perform(conversation.hub.close(4100, "bye"))
+
+    assert conversation.outside == [Join("a"), Leave("a")]
+
+
+def test_who_waits_takes_room_on_its_connection() -> None:
+    conversation = Conversation(Limits(channels_per_connection=2), peers=True)
+    ann = conversation.connects()
+    ann.take()
+
+    for channel in "abc":
+        ann.subscribes(channel)
+
+    assert conversation.outside == [Join("a"), Join("b")]
+
+
+def test_a_seat_that_was_taken_meanwhile_is_refused() -> None:
+    conversation = Conversation(Limits(presence_members=1), peers=True)
+    ann, bob = conversation.connects(), conversation.connects()
+    for client, user in ((ann, "ann"), (bob, "bob")):
+        client.take()
+        client.joins("presence-a", user)
+
+    heard(conversation, "presence-a")
+
+    assert names(ann) == [SUCCEEDED]
+    assert names(bob) == ["pusher:subscription_error"]
+
+
+# Saying and hearing
+
+
+def test_an_event_is_relayed_whether_somebody_is_here_or_not(conversation: Conversation) -> None:
+    effects = conversation.hub.broadcast("news", ["a", "b"], "1", except_socket="1.2", message_id="7")
+
+    assert effects == [Relay("news", ("a", "b"), "1", "1.2", "7")]
+
+
+def test_what_is_relayed_is_heard_once_and_goes_no_further(conversation: Conversation) -> None:
+    ann, bob = conversation.subscribed("a", 2)
+    heard(conversation, "a")
+    conversation.silence([ann, bob])
+    conversation.outside.clear()
+
+    for _ in range(2):
+        relay = Relay("news", ("a",), "1", ann.socket_id, "7")
+        conversation.perform(conversation.hub.relayed(relay))
+
+    assert ann.take() == []
+    assert [frame["data"] for frame in bob.take()] == ["1"]
+    assert conversation.outside == []
+
+
+def test_a_whisper_is_heard_everywhere_in_the_name_of_its_sender(conversation: Conversation) -> None:
+    ann, bob = conversation.joined("presence-a", "ann", "bob")
+    heard(conversation, "presence-a")
+    conversation.silence([ann, bob])
+    conversation.outside.clear()
+
+    ann.whispers("presence-a", "client-typing", {})
+    (relay,) = conversation.outside
+    assert isinstance(relay, Relay)
+    assert (relay.whisper, relay.user_id) == (True, "ann")
+    bob.take()
+    for _ in range(2):
+        conversation.perform(conversation.hub.relayed(Relay(
+            relay.name, relay.channels, relay.data, None, "7", whisper=True, user_id="ann"
+        )))  # fmt: skip
+
+    (frame,) = bob.take()
+    assert (frame["event"], frame["user_id"]) == ("client-typing", "ann")
+
+
+# Missing
+
+
+def test_who_comes_back_to_a_channel_that_was_left_meanwhile_is_told_of_the_gap(
+    conversation: Conversation,
+) -> None:
+    ann = conversation.connects()
+    ann.take()
+    ann.subscribes("kept")
+    heard(conversation, "kept")
+    last_id = ann.take()[0]["id"]
+    ann.unsubscribes("kept")
+
+    ann.subscribes("kept", last_id=last_id)
+    heard(conversation, "kept")
+
+    assert "broadcaster:gap" in names(ann)
+
+
+def test_after_an_interruption_nobody_is_told_that_nothing_was_missed(conversation: Conversation) -> None:
+    ann, bob = conversation.connects(), conversation.connects()
+    conversation.silence([ann, bob])
+    ann.subscribes("kept")
+    heard(conversation, "kept")
+    last_id = ann.take()[0]["id"]
+
+    conversation.hub.interrupted()
+    answer = bob.subscribes("kept", last_id=last_id)
+
+    assert "broadcaster:gap" in [frame["event"] for frame in answer]
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_cache_channel_does_not_tell_what_may_not_be_its_last_event(
+    conversation: Conversation, interrupted: bool
+) -> None:
+    ann = conversation.connects()
+    ann.subscribes("cache-a")
+    heard(conversation, "cache-a")
+    conversation.broadcast("cache-a", "1")
+    if interrupted:
+        conversation.hub.interrupted()
+    ann.unsubscribes("cache-a")
+    ann.take()
+
+    ann.subscribes("cache-a")
+    heard(conversation, "cache-a")
+
+    assert "pusher:cache_miss" in names(ann)

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from broadcaster import AnonymousEvent, BroadcastManager, Settings
+from broadcaster.cluster.redis import RedisBus
+from broadcaster.server import App, ServerThread
+from broadcaster.signing import Credentials
+from tests.cluster.test_redis import url_of
+from tests.drivers.proxy import Proxy
+from tests.drivers.redis_servers import RedisServer
+from tests.server.clients import APP, Client, call, client, plain, wait_until
+
+PREFIX = "shop-database-"
+OTHER = App(id="9", key="other", secret="other-secret")
+APPS = [replace(APP, history=("kept*",)), OTHER]
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@contextmanager
+def node(port: int, **options: Any) -> Iterator[ServerThread]:
+    """A node that hears the others, on the Redis at *port*."""
+    bus = RedisBus(url_of(port), **options)
+    with ServerThread(APPS, port=0, bus=bus, prefix=PREFIX) as server:
+        wait_until(lambda: plain(server.port, "GET", "/readyz").status == 200)
+        yield server
+
+
+@pytest.fixture
+def nodes(redis: RedisServer) -> Iterator[tuple[ServerThread, ServerThread]]:
+    with node(redis.port) as one, node(redis.port) as other:
+        yield one, other
+
+
+@contextmanager
+def clients(*servers: ServerThread) -> Iterator[list[Client]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(client(server.port)) for server in servers]
+
+
+def post(server: ServerThread, channel: str, data: object, **more: object) -> None:
+    event = {"name": "news", "channels": [channel], "data": json.dumps(data), **more}
+    assert call(server.port, "POST", "/apps/3/events", event).status == 200
+
+
+def next_data(browser: Client) -> Any:
+    return json.loads(browser.receive()["data"])
+
+
+def test_an_event_reaches_the_clients_of_every_node(nodes: tuple[ServerThread, ServerThread]) -> None:
+    with clients(*nodes) as browsers:
+        for browser in browsers:
+            browser.subscribe("orders")
+
+        for number, server in enumerate([*nodes, *nodes]):
+            post(server, "orders", number)
+            assert [next_data(browser) for browser in browsers] == [number, number]
+
+
+def test_what_is_sent_after_the_acknowledgement_is_heard(nodes: tuple[ServerThread, ServerThread]) -> None:
+    one, other = nodes
+    with clients(other) as [browser]:
+        for number in range(100):
+            browser.subscribe(f"channel-{number}")
+            post(one, f"channel-{number}", number)
+            assert next_data(browser) == number
+
+
+def test_the_socket_that_asked_is_left_out_on_whatever_node_it_is(
+    nodes: tuple[ServerThread, ServerThread],
+) -> None:
+    one, other = nodes
+    with clients(one, other) as [ann, bob]:
+        for browser in (ann, bob):
+            browser.subscribe("orders")
+
+        post(one, "orders", 1, socket_id=bob.socket_id)
+        post(one, "orders", 2, socket_id=ann.socket_id)
+        post(other, "orders", 3)
+
+        assert [next_data(ann) for _ in range(2)] == [1, 3]
+        assert [next_data(bob) for _ in range(2)] == [2, 3]
+
+
+def test_a_whisper_reaches_the_clients_of_every_node_but_its_sender(
+    nodes: tuple[ServerThread, ServerThread],
+) -> None:
+    one, other = nodes
+    with clients(one, one, other) as [ann, bob, cid]:
+        for browser, user in ((ann, "ann"), (bob, "bob"), (cid, "cid")):
+            browser.subscribe("presence-room", user_id=user)
+        ann.receive()  # bob has come
+
+        ann.send("client-typing", channel="presence-room", data={"n": 1})
+
+        for browser in (bob, cid):
+            frame = browser.receive()
+            assert (frame["event"], frame["user_id"]) == ("client-typing", "ann")
+        assert ann.is_alive()
+
+
+def test_a_message_that_two_nodes_take_is_pushed_once(nodes: tuple[ServerThread, ServerThread]) -> None:
+    with clients(*nodes) as browsers:
+        for browser in browsers:
+            browser.subscribe("orders")
+
+        event = {"name": "news", "channels": ["orders"], "data": "1"}
+        for server in nodes:
+            call(server.port, "POST", "/apps/3/events", event, ids="the-same")
+            post(server, "fence", 0)
+        post(nodes[0], "orders", 2)
+
+        assert [[next_data(browser) for _ in range(2)] for browser in browsers] == [[1, 2], [1, 2]]
+
+
+def test_applications_do_not_hear_each_other(nodes: tuple[ServerThread, ServerThread]) -> None:
+    one, other = nodes
+    with client(other.port) as ours, client(other.port, key=OTHER.key) as theirs:
+        for browser in (ours, theirs):
+            browser.subscribe("orders")
+
+        event = {"name": "news", "channels": ["orders"], "data": "9"}
+        credentials = Credentials(OTHER.key, OTHER.secret)
+        assert call(one.port, "POST", "/apps/9/events", event, credentials=credentials).status == 200
+        post(one, "orders", 3)
+
+        assert (next_data(ours), next_data(theirs)) == (3, 9)
+
+
+# Without a hop
+
+
+@pytest.mark.parametrize("ids", [False, True])
+def test_what_the_redis_driver_publishes_is_heard_once_by_everybody(
+    redis: RedisServer, nodes: tuple[ServerThread, ServerThread], ids: bool
+) -> None:
+    options = {"driver": "redis", "url": url_of(redis.port), "prefix": PREFIX, "message_ids": ids}
+    settings = Settings.from_dict({"driver": "redis", "drivers": {"redis": options}})
+    with clients(*nodes) as browsers, BroadcastManager(settings) as broadcast:
+        for browser in browsers:
+            browser.subscribe("private-orders.7")
+
+        for number in range(3):
+            broadcast.send(AnonymousEvent("shipped", on="private-orders.7", data={"number": number}))
+
+        for browser in browsers:
+            assert [next_data(browser) for _ in range(3)] == [{"number": number} for number in range(3)]
+
+
+def test_what_laravel_publishes_is_heard_and_nonsense_is_left_out(
+    redis: RedisServer, nodes: tuple[ServerThread, ServerThread], caplog: pytest.LogCaptureFixture
+) -> None:
+    with clients(nodes[1]) as [browser]:
+        browser.subscribe("orders")
+
+        for text in ("nonsense", r'{"event":"App\\Shipped","data":{"id":7,"socket":null},"socket":null}'):
+            redis.client().publish(PREFIX + "orders", text)
+        frame = browser.receive()
+
+    assert (frame["event"], frame["data"]) == ("App\\Shipped", '{"id":7}')
+    assert "what was published on 'shop-database-orders' is left out" in caplog.text
+
+
+def test_a_node_hears_nothing_that_it_does_not_need(
+    redis: RedisServer, nodes: tuple[ServerThread, ServerThread]
+) -> None:
+    admin = redis.client()
+    with clients(*nodes) as [ann, bob]:
+        ann.subscribe("orders")
+        bob.subscribe("news")
+        assert sorted(admin.pubsub_channels()) == [b"shop-database-news", b"shop-database-orders"]
+        assert admin.pubsub_numsub("shop-database-orders") == [(b"shop-database-orders", 1)]
+        ann.send("pusher:unsubscribe", data={"channel": "orders"})
+
+        wait_until(lambda: admin.pubsub_channels() == [b"shop-database-news"])
+    wait_until(lambda: admin.pubsub_channels() == [])
+
+
+# Redis goes away
+
+
+def test_while_redis_is_away_a_node_serves_its_own_and_says_that_it_is_not_ready(redis: RedisServer) -> None:
+    with (
+        Proxy(redis.port) as proxy,
+        node(proxy.port, seconds=0.2) as one,
+        node(redis.port) as other,
+        clients(one, other) as [ann, bob],
+    ):
+        for browser in (ann, bob):
+            browser.subscribe("orders")
+        proxy.stop()
+        wait_until(lambda: plain(one.port, "GET", "/readyz").status == 503)
+
+        assert ann.subscribe("others")["event"] == "pusher_internal:subscription_succeeded"
+        post(one, "orders", 1)
+        assert next_data(ann) == 1
+        assert [plain(one.port, "GET", path).status for path in ("/up", "/livez")] == [200, 200]
+        proxy.start()
+        wait_until(lambda: plain(one.port, "GET", "/readyz").status == 200)
+        post(other, "orders", 2)
+        post(other, "others", 3)
+
+        assert sorted(next_data(ann) for _ in range(2)) == [2, 3]
+        assert sorted(next_data(bob) for _ in range(2)) == [1, 2]
+
+
+def test_whoever_comes_back_after_redis_was_away_is_told_of_the_gap(redis: RedisServer) -> None:
+    with Proxy(redis.port) as proxy, node(proxy.port, seconds=0.2) as one, clients(one, one) as [ann, bob]:
+        last_id = ann.subscribe("kept")["id"]
+        proxy.stop()
+        wait_until(lambda: plain(one.port, "GET", "/readyz").status == 503)
+        proxy.start()
+        wait_until(lambda: plain(one.port, "GET", "/readyz").status == 200)
+
+        bob.send("pusher:subscribe", data={"channel": "kept", "auth": "", "last_id": last_id})
+
+        assert [bob.receive()["event"] for _ in range(2)][1] == "broadcaster:gap"
