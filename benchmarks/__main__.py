@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import connections, dispatch, drivers, fanout, million, slow
+from benchmarks import bus, connections, dispatch, drivers, fanout, million, slow
 from benchmarks.machine import machine
 from benchmarks.report import Benchmark, Table, save, show
 
@@ -16,6 +16,7 @@ BENCHMARKS = [
     Benchmark("drivers", "what drivers do in a second, beside the clients they are built on", drivers.run),
     Benchmark("fanout", "one event to 1,000 subscribers and more", fanout.run, linux=True),
     Benchmark("connections", "handshakes, and the memory of an idle connection", connections.run, linux=True),
+    Benchmark("bus", "what it costs that nodes hear each other through Redis", bus.run, linux=True),
     Benchmark("slow", "a client that stops reading", slow.run, linux=True),
 ]
 

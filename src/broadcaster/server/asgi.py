@@ -37,9 +37,9 @@ class AsgiServer:
     A mounted application gets no lifespan of its own, so the outer one has to start it:
     `FastAPI(lifespan=server.lifespan)`, or `async with server.running():` inside a lifespan that does
     more. On its own, under an ASGI server, it starts by itself. Silent peers are the ASGI server's to find
-    (uvicorn: `--ws-ping-interval`). *webhook_buffer* is a file in which webhooks wait. Other
-    nodes are on the *bus*, where the names of channels follow *prefix*. Of *bounds* the ASGI server has its own
-    but for the size of a body and of what is unread.
+    (uvicorn: `--ws-ping-interval`). *webhook_buffer* is a file in which webhooks wait. Other nodes are on
+    the *bus*, where the names of channels follow *prefix*. Of *bounds* the ASGI server has its own but for
+    the size of a body and of what is unread.
     """
 
     def __init__(
