@@ -171,3 +171,25 @@ async def test_a_wrong_password_is_told(redis: RedisServer, caplog: pytest.LogCa
     assert "hush" not in caplog.text
     opening.cancel()
     await node.bus.aclose()
+
+
+async def test_a_hearer_that_fails_does_not_make_the_node_deaf(
+    redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    bus, heard = RedisBus(url_of(redis.port), seconds=QUICK), []
+
+    def hear(_: str, payload: bytes) -> None:
+        heard.append(payload)
+        if payload == b"bad":
+            raise ZeroDivisionError
+
+    bus.open(hear, lambda: heard.append(b"interrupted"))
+    await until(lambda: bus.is_connected)
+    bus.subscribe("orders", lambda: bus.publish("orders", b"bad"))
+
+    await until(lambda: b"interrupted" in heard)
+    bus.publish("orders", b"good")
+
+    await until(lambda: heard[-1] == b"good")
+    assert "ZeroDivisionError" in caplog.text
+    await bus.aclose()

@@ -81,6 +81,10 @@ async def _for_ever(run: Callable[[], Awaitable[None]], lost: Callable[[OSError]
             await run()
         except OSError as error:
             lost(error)
+        except Exception as error:
+            # Whatever it is, a node that hears nobody from now on would be worse.
+            _logger.exception("the bus has failed, and starts anew")
+            lost(ConnectionError(repr(error)))
         # By chance, so that the nodes that lost it together do not come back together.
         await asyncio.sleep(random.uniform(0.1, 1.0))  # noqa: S311 - nobody has to guess it
 
