@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from broadcaster.signing import Credentials
+from tests.drivers.redis_servers import RedisServer
 from tests.programs import broadcaster
-from tests.server.clients import APP, SECONDS, call, client, plain
+from tests.server.clients import APP, SECONDS, call, client, plain, wait_until
 
 CREDENTIALS = {"PUSHER_APP_ID": APP.id, "PUSHER_APP_KEY": APP.key, "PUSHER_APP_SECRET": APP.secret}
 
@@ -125,3 +127,42 @@ def test_a_file_with_a_mistake_is_told_in_one_line(tmp_path: Path) -> None:
     assert text.startswith("broadcaster: ")
     assert "apps[0].id: Input should be a valid string" in text
     assert len(text.splitlines()) == 1
+
+
+# Other nodes
+
+
+def test_nodes_that_are_told_the_same_redis_hear_each_other(tmp_path: Path) -> None:
+    with RedisServer(tmp_path, password=None) as redis:
+        options = ("serve", "--dev", "--port", "0", "--redis", f"redis://127.0.0.1:{redis.port}")
+        with broadcaster(*options) as one, broadcaster(*options) as other:
+            ports = [port_of(one), port_of(other)]
+            for port in ports:
+                wait_until(lambda port=port: plain(port, "GET", "/readyz").status == 200)  # type: ignore[misc]
+            with client(ports[1], key="app-key") as browser:
+                browser.subscribe("orders")
+                event = {"name": "news", "channels": ["orders"], "data": "1"}
+                keys = Credentials("app-key", "app-secret")
+                assert call(ports[0], "POST", "/apps/1/events", event, credentials=keys).status == 200
+
+                assert browser.receive()["data"] == "1"
+
+
+def test_a_node_without_its_redis_serves_and_says_what_is_missing() -> None:
+    with broadcaster("serve", "--dev", "--port", "0", "--redis", "redis://127.0.0.1:1") as process:
+        port = port_of(process)
+        assert process.stderr is not None
+        assert "Redis is away" in process.stderr.readline()
+        with client(port, key="app-key") as browser:
+            assert browser.subscribe("orders")["event"] == "pusher_internal:subscription_succeeded"
+        assert plain(port, "GET", "/readyz").status == 503
+        assert plain(port, "GET", "/livez").status == 200
+
+
+def test_an_address_that_is_no_redis_is_refused_without_its_password() -> None:
+    with broadcaster("serve", "--dev", "--port", "0", "--redis", "http://:hush@example.com") as process:
+        _, text = process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 1
+    assert "no address of a Redis; write redis://" in text
+    assert "hush" not in text

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broadcaster import Message
-from broadcaster.cluster.envelopes import open_envelope, seal_envelope
+from broadcaster.cluster.envelopes import open_envelope, seal_envelope, seal_termination
 from broadcaster.drivers._redis_wire import payload
-from broadcaster.protocol.effects import Relay
+from broadcaster.protocol.effects import Relay, Terminate
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -22,7 +22,14 @@ def test_what_a_node_says_the_others_hear_byte_for_byte(
 
     envelope = open_envelope(seal_envelope(relay, node="n", message_id="id"), "a")
 
-    assert (envelope.relay, envelope.node) == (relay, "n")
+    assert (envelope.said, envelope.node) == (relay, "n")
+
+
+@given(TEXT)
+def test_a_termination_is_heard(user_id: str) -> None:
+    envelope = open_envelope(seal_termination(Terminate(user_id), node="n"), "")
+
+    assert (envelope.said, envelope.node) == (Terminate(user_id), "n")
 
 
 @pytest.mark.parametrize(
@@ -36,8 +43,9 @@ def test_what_our_driver_publishes_is_heard_without_the_socket_that_laravel_writ
 
     envelope = open_envelope(payload(message, with_id=True), "a")
 
-    assert json.loads(envelope.relay.data) == heard
-    assert envelope.relay == Relay("news", ("a",), envelope.relay.data, "1.2", "7")
+    assert isinstance(envelope.said, Relay)
+    assert json.loads(envelope.said.data) == heard
+    assert envelope.said == Relay("news", ("a",), envelope.said.data, "1.2", "7")
     assert envelope.node is None
 
 
@@ -46,7 +54,7 @@ def test_what_laravel_publishes_is_heard() -> None:
 
     envelope = open_envelope(said, "orders")
 
-    assert envelope.relay == Relay("App\\Events\\OrderShipped", ("orders",), '{"orderId":7}')
+    assert envelope.said == Relay("App\\Events\\OrderShipped", ("orders",), '{"orderId":7}')
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from broadcaster.protocol.api import ApiRequest
 from broadcaster.protocol.app import App
 from broadcaster.protocol.connection import Connection
-from broadcaster.protocol.effects import Effect, HangUp, Join, Leave, Notify, Probe, Push, Relay
+from broadcaster.protocol.effects import Effect, HangUp, Join, Leave, Notify, Probe, Push, Relay, Terminate
 from broadcaster.protocol.hub import Hub
 from broadcaster.protocol.limits import Limits
 from broadcaster.signing import Credentials, body_digest
@@ -141,7 +141,7 @@ class Conversation:
     def __init__(self, limits: Limits | None = None, *, peers: bool = False, **options: Any) -> None:
         """*options* are those of the application; with *peers* the hub has other nodes beside it."""
         self.hub = Hub(replace(APP, limits=limits or Limits(), **options), peers=peers)
-        self.outside: list[Join | Leave | Relay] = []
+        self.outside: list[Join | Leave | Relay | Terminate] = []
         """What is for the bus."""
         self.news: list[Notify] = []
         self.now = 1000.0
@@ -200,7 +200,7 @@ class Conversation:
                     connection.wire.probe()
                 case Notify():
                     self.news.append(effect)
-                case Join() | Leave() | Relay():
+                case Join() | Leave() | Relay() | Terminate():
                     self.outside.append(effect)
 
 

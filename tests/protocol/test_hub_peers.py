@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from broadcaster.protocol.effects import Join, Leave, Relay
+from broadcaster.protocol.effects import Join, Leave, Relay, Terminate
 from broadcaster.protocol.limits import Limits
 
 from .conversation import Client, Conversation, data_of
@@ -181,6 +181,18 @@ def test_a_whisper_is_heard_everywhere_in_the_name_of_its_sender(conversation: C
 
     (frame,) = bob.take()
     assert (frame["event"], frame["user_id"]) == ("client-typing", "ann")
+
+
+def test_a_user_is_terminated_on_every_node(conversation: Conversation) -> None:
+    ann, bob = conversation.connects(), conversation.connects()
+    ann.signs_in("ann")
+    bob.signs_in("bob")
+
+    conversation.perform(conversation.hub.terminate("ann"))
+    conversation.perform(conversation.hub.terminated("bob"))
+
+    assert [ann.closed_with, bob.closed_with] == [4009, 4009]
+    assert conversation.outside == [Terminate("ann")]
 
 
 # Missing

@@ -15,7 +15,7 @@ from broadcaster.signing import Credentials
 from tests.cluster.test_redis import url_of
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
-from tests.server.clients import APP, Client, call, client, plain, wait_until
+from tests.server.clients import APP, CREDENTIALS, Client, call, client, plain, wait_until
 
 PREFIX = "shop-database-"
 OTHER = App(id="9", key="other", secret="other-secret")
@@ -87,7 +87,7 @@ def test_the_socket_that_asked_is_left_out_on_whatever_node_it_is(
 
         post(one, "orders", 1, socket_id=bob.socket_id)
         post(one, "orders", 2, socket_id=ann.socket_id)
-        post(other, "orders", 3)
+        post(one, "orders", 3)
 
         assert [next_data(ann) for _ in range(2)] == [1, 3]
         assert [next_data(bob) for _ in range(2)] == [2, 3]
@@ -138,6 +138,21 @@ def test_applications_do_not_hear_each_other(nodes: tuple[ServerThread, ServerTh
         assert (next_data(ours), next_data(theirs)) == (3, 9)
 
 
+def test_a_user_is_terminated_on_whatever_node_it_is(nodes: tuple[ServerThread, ServerThread]) -> None:
+    one, other = nodes
+    with clients(one, other, other) as browsers:
+        for browser, user in zip(browsers, ("ann", "ann", "bob"), strict=True):
+            data = json.dumps({"id": user})
+            auth = CREDENTIALS.user_auth(browser.socket_id, data)
+            browser.send("pusher:signin", data={"auth": auth, "user_data": data})
+            assert browser.receive()["event"] == "pusher:signin_success"
+
+        assert call(one.port, "POST", "/apps/3/users/ann/terminate_connections").status == 200
+
+        assert [browser.receive()["data"]["code"] for browser in browsers[:2]] == [4009, 4009]
+        assert browsers[2].is_alive()
+
+
 # Without a hop
 
 
@@ -179,12 +194,18 @@ def test_a_node_hears_nothing_that_it_does_not_need(
     with clients(*nodes) as [ann, bob]:
         ann.subscribe("orders")
         bob.subscribe("news")
-        assert sorted(admin.pubsub_channels()) == [b"shop-database-news", b"shop-database-orders"]
+        wait_until(lambda: _channels(admin) == ["news", "orders"])
         assert admin.pubsub_numsub("shop-database-orders") == [(b"shop-database-orders", 1)]
         ann.send("pusher:unsubscribe", data={"channel": "orders"})
 
-        wait_until(lambda: admin.pubsub_channels() == [b"shop-database-news"])
-    wait_until(lambda: admin.pubsub_channels() == [])
+        wait_until(lambda: _channels(admin) == ["news"])
+    wait_until(lambda: _channels(admin) == [])
+
+
+def _channels(admin: Any) -> list[str]:
+    """Return what is subscribed to, but for what is said of applications."""
+    names = [name.decode().removeprefix(PREFIX) for name in admin.pubsub_channels()]
+    return sorted(name for name in names if not name.endswith(":"))
 
 
 # Redis goes away

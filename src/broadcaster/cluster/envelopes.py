@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from broadcaster.encoding import decode, encode
-from broadcaster.protocol.effects import Relay
+from broadcaster.protocol.effects import Relay, Terminate
 
-__all__ = ["Envelope", "open_envelope", "seal_envelope"]
+__all__ = ["Envelope", "open_envelope", "seal_envelope", "seal_termination"]
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An event for one channel, and the *node* that relays it; None where an application published it."""
+    """What was *said*, and the *node* that said it; None where an application published it."""
 
-    relay: Relay
+    said: Relay | Terminate
     node: str | None
 
 
@@ -37,6 +37,11 @@ def seal_envelope(relay: Relay, *, node: str, message_id: str) -> bytes:
     return encode(envelope).encode()
 
 
+def seal_termination(terminate: Terminate, *, node: str) -> bytes:
+    """Return what *node* says to the others of *terminate*."""
+    return encode({"terminate": terminate.user_id, "node": node}).encode()
+
+
 def open_envelope(payload: bytes, channel: str) -> Envelope:
     """Read what was said on *channel*; raise `ValueError` for what is no event."""
     match decode(payload):
@@ -52,6 +57,8 @@ def open_envelope(payload: bytes, channel: str) -> Envelope:
                 _optional(rest, "user"),
             )  # fmt: skip
             return Envelope(relay, node)
+        case {"terminate": str(user_id), "node": str(node)}:
+            return Envelope(Terminate(user_id), node)
     raise ValueError("no event")
 
 

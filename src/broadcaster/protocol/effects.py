@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from broadcaster.protocol.connection import Connection
 
-__all__ = ["Effect", "HangUp", "Join", "Leave", "Notify", "Probe", "Push", "Relay"]
+__all__ = ["Effect", "HangUp", "Join", "Leave", "Notify", "Probe", "Push", "Relay", "Terminate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +75,11 @@ class Relay:
     user_id: str | None = None
 
 
-Effect: TypeAlias = Push | HangUp | Probe | Notify | Join | Leave | Relay
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """Have the other nodes hang up on every connection that signed in as *user_id*."""
+
+    user_id: str
+
+
+Effect: TypeAlias = Push | HangUp | Probe | Notify | Join | Leave | Relay | Terminate

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from broadcaster.channels import Kind, is_cached, kind_of
+from broadcaster.channels import is_cached
 from broadcaster.errors import ProtocolViolation
 from broadcaster.protocol import frames
 from broadcaster.protocol.api_auth import WINDOW
@@ -24,7 +24,7 @@ from broadcaster.protocol.commands import (
 )
 from broadcaster.protocol.connection import Connection, User
 from broadcaster.protocol.door import Door
-from broadcaster.protocol.effects import Effect, HangUp, Notify, Probe, Push, Relay
+from broadcaster.protocol.effects import Effect, HangUp, Notify, Probe, Push, Relay, Terminate
 from broadcaster.protocol.handshake import Refusal, Visit
 from broadcaster.protocol.membership import Membership
 from broadcaster.protocol.rates import Bucket
@@ -32,6 +32,7 @@ from broadcaster.protocol.recent import Recent
 from broadcaster.protocol.subscribers import Subscribers
 from broadcaster.protocol.users import Users
 from broadcaster.protocol.verification import Verifier
+from broadcaster.protocol.whispers import objection
 
 __all__ = ["Hub"]
 
@@ -181,6 +182,11 @@ class Hub:
 
     def terminate(self, user_id: str) -> list[Effect]:
         """Hang up on every connection that signed in as *user_id*."""
+        effects = self.terminated(user_id)
+        return [*effects, Terminate(user_id)] if self._peers else effects
+
+    def terminated(self, user_id: str) -> list[Effect]:
+        """Hang up on the connections of a user here, as another node wants it."""
         reason = "Connection terminated by the application"
         return [
             effect
@@ -226,16 +232,16 @@ class Hub:
                 return self._relay(connection, command, now)
 
     def _push(self, relay: Relay) -> list[Effect]:
-        name, data, message_id = relay.name, relay.data, relay.message_id
-        except_socket = relay.except_socket
-        left_out = self.connections.get(except_socket) if except_socket is not None else None
+        left_out = self.connections.get(relay.except_socket) if relay.except_socket is not None else None
         effects: list[Effect] = []
         for channel in relay.channels:
             subscribers, cached = self.channels.get(channel), is_cached(channel)
             kept = self._history.keeps(channel)
-            if (subscribers is None and not cached and not kept) or self._is_repeat(message_id, channel):
+            if subscribers is None and not cached and not kept:
                 continue
-            framed = partial(frames.event, name, channel, data)
+            if self._is_repeat(relay.message_id, channel):
+                continue
+            framed = partial(frames.event, relay.name, channel, relay.data)
             frame = self._history.add(channel, framed) if kept else framed()
             if cached:
                 self._membership.keep(channel, frame)
@@ -245,7 +251,7 @@ class Hub:
 
     def _relay(self, connection: Connection, event: ClientEvent, now: float) -> list[Effect]:
         """Hand a client event to the others on its channel, in the name of the verified sender."""
-        if (refusal := self._objection(connection, event, now)) is not None:
+        if (refusal := objection(self.app, connection, event, now)) is not None:
             return [Push(frames.error(Code.CLIENT_EVENT_REJECTED, refusal, event.channel), (connection,))]
         user_id = connection.channels[event.channel]
         frame = frames.client_event(event.name, event.channel, event.data, user_id)
@@ -259,22 +265,6 @@ class Hub:
         if self._peers:
             effects.append(Relay(event.name, (event.channel,), event.data, whisper=True, user_id=user_id))
         return effects
-
-    def _objection(self, connection: Connection, event: ClientEvent, now: float) -> str | None:
-        limits = self.app.limits
-        if not self.app.client_events:
-            return "The application does not accept client events"
-        if kind_of(event.channel) not in {Kind.PRIVATE, Kind.PRESENCE}:
-            return "Client event rejected - only supported on private and presence channels"
-        if event.channel not in connection.channels:
-            return "The client is not subscribed to the channel"
-        if len(event.name) > limits.event_name:
-            return f"The event name is longer than {limits.event_name} characters"
-        if len(event.data.encode()) > limits.data_size:
-            return f"The data is larger than {limits.data_size} bytes"
-        if not connection.take_turn(now, per_second=limits.client_events_per_second):
-            return f"More than {limits.client_events_per_second} client events in a second"
-        return None
 
     def _sign_in(self, connection: Connection, command: SignIn) -> list[Effect]:
         user = self._verifier.user(connection, command)

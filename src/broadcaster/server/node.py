@@ -19,7 +19,7 @@ from broadcaster.messages import Message
 from broadcaster.protocol.api import ApiRequest, ApiResponse, answer
 from broadcaster.protocol.codes import Code
 from broadcaster.protocol.connection import Connection, Wire
-from broadcaster.protocol.effects import Effect, HangUp, Join, Leave, Notify, Probe, Push, Relay
+from broadcaster.protocol.effects import Effect, HangUp, Join, Leave, Notify, Probe, Push, Relay, Terminate
 from broadcaster.protocol.frames import error
 from broadcaster.protocol.handshake import Refusal, Visit, unknown_app
 from broadcaster.protocol.hub import Hub
@@ -98,12 +98,14 @@ class Node:
         self._keys = {key: self._hubs[app.id] for app in self.apps for key in app.keyring}
         if self.is_open:
             self._serve_webhooks()
+            if self._peers is not None:
+                self._peers.serve(self._hubs.values())
 
     def open(self) -> None:
         """Start on the running event loop."""
         self._serve_webhooks()
         if self._peers is not None:
-            self._peers.open()
+            self._peers.open(self._hubs.values())
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self.draining = False
 
@@ -217,7 +219,7 @@ class Node:
                 case Notify():
                     if self._webhooks is not None:
                         self._webhooks.tell(hub.app.id, effect, time.monotonic())
-                case Join() | Leave() | Relay() if self._peers is not None:
+                case Join() | Leave() | Relay() | Terminate() if self._peers is not None:
                     self._peers.carry_out(hub, effect)
 
     def _first(self) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from broadcaster.cluster.bus import Bus
-from broadcaster.cluster.envelopes import open_envelope, seal_envelope
-from broadcaster.protocol.effects import Effect, Join, Leave, Relay
+from broadcaster.cluster.envelopes import open_envelope, seal_envelope, seal_termination
+from broadcaster.protocol.effects import Effect, Join, Leave, Relay, Terminate
 from broadcaster.protocol.hub import Hub
 
 __all__ = ["Peers"]
@@ -21,6 +21,7 @@ class Peers:
 
     A channel of the first application, whose id *first* returns, has the topic *prefix* and its name, as our
     `redis` driver and Laravel publish on; those of others have the id of the application and a colon between.
+    The id and a colon alone are where nodes speak of the application itself.
     """
 
     def __init__(
@@ -44,15 +45,29 @@ class Peers:
         """Whether the other nodes are heard."""
         return self._bus.is_connected
 
-    def open(self) -> None:
-        """Start on the running event loop."""
+    def open(self, hubs: Iterable[Hub]) -> None:
+        """Start on the running event loop, for *hubs*."""
         self._bus.open(self._hear, self._interrupted)
+        self.serve(hubs)
+
+    def serve(self, hubs: Iterable[Hub]) -> None:
+        """Hear what is said of the applications of *hubs*, and of no others."""
+        wanted = {f"{self._prefix}{hub.app.id}:": hub for hub in hubs}
+        for topic in [topic for topic, (_, channel) in self._channels.items() if not channel]:
+            if topic not in wanted:
+                del self._channels[topic]
+                self._bus.unsubscribe(topic)
+        for topic, hub in wanted.items():
+            if topic not in self._channels:
+                self._channels[topic] = (hub, "")
+                self._bus.subscribe(topic, _nothing)
 
     async def aclose(self) -> None:
         """Say what is still to be said, and stop."""
+        self.serve(())
         await self._bus.aclose()
 
-    def carry_out(self, hub: Hub, effect: Join | Leave | Relay) -> None:
+    def carry_out(self, hub: Hub, effect: Join | Leave | Relay | Terminate) -> None:
         """Do what *hub* wants of the bus."""
         match effect:
             case Join(channel):
@@ -70,6 +85,9 @@ class Peers:
                 )
                 for channel in effect.channels:
                     self._bus.publish(self._topic(hub, channel), payload)
+            case Terminate():
+                topic = f"{self._prefix}{hub.app.id}:"
+                self._bus.publish(topic, seal_termination(effect, node=self._node))
 
     def _topic(self, hub: Hub, channel: str) -> str:
         own = "" if hub.app.id == self._first() else f"{hub.app.id}:"
@@ -84,9 +102,18 @@ class Peers:
         except ValueError as error:
             _logger.warning("what was published on %r is left out: %s", topic, error)
             return
-        if envelope.node != self._node:
-            self._perform(hub, hub.relayed(envelope.relay))
+        if envelope.node == self._node:
+            return
+        match envelope.said:
+            case Relay() as relay:
+                self._perform(hub, hub.relayed(relay))
+            case Terminate(user_id):
+                self._perform(hub, hub.terminated(user_id))
 
     def _interrupted(self) -> None:
         for hub in {hub for hub, _ in self._topics}:
             hub.interrupted()
+
+
+def _nothing() -> None:
+    """Nobody waits for it."""

@@ -1,0 +1,31 @@
+"""Which client events are handed on.
+
+Rules: <https://pusher.com/docs/channels/using_channels/events/#triggering-client-events>.
+"""
+
+from __future__ import annotations
+
+from broadcaster.channels import Kind, kind_of
+from broadcaster.protocol.app import App
+from broadcaster.protocol.commands import ClientEvent
+from broadcaster.protocol.connection import Connection
+
+__all__ = ["objection"]
+
+
+def objection(app: App, connection: Connection, event: ClientEvent, now: float) -> str | None:
+    """Return why *event* may not be handed on, or None; counts it against the rate of the connection."""
+    limits = app.limits
+    if not app.client_events:
+        return "The application does not accept client events"
+    if kind_of(event.channel) not in {Kind.PRIVATE, Kind.PRESENCE}:
+        return "Client event rejected - only supported on private and presence channels"
+    if event.channel not in connection.channels:
+        return "The client is not subscribed to the channel"
+    if len(event.name) > limits.event_name:
+        return f"The event name is longer than {limits.event_name} characters"
+    if len(event.data.encode()) > limits.data_size:
+        return f"The data is larger than {limits.data_size} bytes"
+    if not connection.take_turn(now, per_second=limits.client_events_per_second):
+        return f"More than {limits.client_events_per_second} client events in a second"
+    return None
