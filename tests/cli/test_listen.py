@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pty
@@ -131,3 +132,17 @@ def test_the_variables_of_the_driver_are_read(server: ServerThread) -> None:
         output, _ = process.communicate(timeout=SECONDS)
 
     assert "news" in output
+
+
+def test_an_encrypted_channel_is_read_with_the_key_of_the_sender(server: ServerThread) -> None:
+    key = base64.b64encode(bytes(range(32))).decode()
+    options = {"driver": "local", "encryption_master_key": key}
+    settings = Settings.from_dict({"driver": "local", "drivers": {"local": options}})
+    arguments = ("private-encrypted-safe", "--port", str(server.port), "--count", "1")
+    with listening(*arguments, env={"PUSHER_ENCRYPTION_MASTER_KEY": key}) as process:
+        told(process)
+        with BroadcastManager(settings, server=server) as broadcast:
+            broadcast.send(AnonymousEvent("news", on="private-encrypted-safe", data={"says": "psst"}))
+        output, _ = process.communicate(timeout=SECONDS)
+
+    assert json.loads(output)["data"] == {"says": "psst"}

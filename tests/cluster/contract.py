@@ -11,7 +11,7 @@ import pytest
 
 from broadcaster.cluster.bus import Bus
 
-__all__ = ["BusContract", "Hearer", "until"]
+__all__ = ["SECONDS", "BusContract", "Hearer", "until"]
 
 SECONDS = 10.0
 
@@ -61,7 +61,7 @@ class BusContract(ABC):
             one, other = Hearer(self.bus()), Hearer(self.bus())
             for node in (one, other):
                 await node.open()
-                stack.push_async_callback(node.bus.aclose)
+                stack.push_async_callback(node.bus.aclose, SECONDS)
             yield one, other
 
     async def test_what_one_publishes_the_other_hears_in_order(self, nodes: tuple[Hearer, Hearer]) -> None:
@@ -139,7 +139,7 @@ class BusContract(ABC):
         for number in range(500):
             one.bus.publish("orders", b"%d" % number)
 
-        await one.bus.aclose()
+        await one.bus.aclose(SECONDS)
 
         await until(lambda: len(other.heard) == 500)
         assert not one.bus.is_connected

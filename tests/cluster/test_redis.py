@@ -4,22 +4,17 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
 from broadcaster import ConfigurationError
 from broadcaster.cluster.bus import Bus
 from broadcaster.cluster.redis import RedisBus
-from tests.cluster.contract import BusContract, Hearer, until
+from tests.cluster.contract import SECONDS, BusContract, Hearer, until
 from tests.drivers.proxy import Proxy
-from tests.drivers.redis_servers import PASSWORD, RedisServer
+from tests.drivers.redis_servers import RedisServer
 
 QUICK = 0.2
-
-
-def url_of(port: int) -> str:
-    return f"redis://:{quote(PASSWORD, safe='')}@127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +30,18 @@ def proxy(redis: RedisServer) -> Iterator[Proxy]:
 
 
 class TestRedisBus(BusContract):
+    prefix = ""
+
     @pytest.fixture(autouse=True)
     def _together(self, redis: RedisServer) -> None:
-        self.url = url_of(redis.port)
+        self.url = redis.url()
 
     def bus(self) -> Bus:
-        return RedisBus(self.url)
+        return RedisBus(self.url, prefix=self.prefix)
+
+
+class TestRedisBusWithAPrefix(TestRedisBus):
+    prefix = "shop-database-"
 
 
 def test_an_address_that_is_none_is_refused_without_its_password() -> None:
@@ -51,7 +52,7 @@ def test_an_address_that_is_none_is_refused_without_its_password() -> None:
 
 
 async def test_a_topic_is_subscribed_to_on_redis_only_while_somebody_wants_it(redis: RedisServer) -> None:
-    node = Hearer(RedisBus(url_of(redis.port)))
+    node = Hearer(RedisBus(redis.url()))
     await node.open()
     client = redis.client()
 
@@ -60,7 +61,7 @@ async def test_a_topic_is_subscribed_to_on_redis_only_while_somebody_wants_it(re
     node.bus.unsubscribe("orders")
 
     await until(lambda: client.pubsub_channels() == [])
-    await node.bus.aclose()
+    await node.bus.aclose(SECONDS)
 
 
 # Redis goes away
@@ -69,7 +70,7 @@ async def test_a_topic_is_subscribed_to_on_redis_only_while_somebody_wants_it(re
 async def test_after_a_break_everything_is_heard_again(
     redis: RedisServer, proxy: Proxy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    node, other = Hearer(RedisBus(url_of(proxy.port), seconds=QUICK)), Hearer(RedisBus(url_of(redis.port)))
+    node, other = Hearer(RedisBus(redis.url(proxy.port), seconds=QUICK)), Hearer(RedisBus(redis.url()))
     await node.open()
     await other.open()
     for number in range(1_200):
@@ -88,14 +89,14 @@ async def test_after_a_break_everything_is_heard_again(
         == 1
     )
     for one in (node, other):
-        await one.bus.aclose()
+        await one.bus.aclose(SECONDS)
 
 
 @pytest.mark.parametrize("trouble", ["stop", "stall", "garble"])
 async def test_while_redis_is_away_nobody_waits_and_what_is_said_is_said_later(
     redis: RedisServer, proxy: Proxy, trouble: str
 ) -> None:
-    node, other = Hearer(RedisBus(url_of(proxy.port), seconds=QUICK)), Hearer(RedisBus(url_of(redis.port)))
+    node, other = Hearer(RedisBus(redis.url(proxy.port), seconds=QUICK)), Hearer(RedisBus(redis.url()))
     await node.open()
     await other.open()
     await other.subscribe("orders")
@@ -113,12 +114,12 @@ async def test_while_redis_is_away_nobody_waits_and_what_is_said_is_said_later(
     other.bus.publish("news", b"heard")
     await until(lambda: node.of("news"))
     for one in (node, other):
-        await one.bus.aclose()
+        await one.bus.aclose(SECONDS)
 
 
 async def test_a_redis_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     server = RedisServer(tmp_path)
-    node = Hearer(RedisBus(url_of(server.port), seconds=QUICK))
+    node = Hearer(RedisBus(server.url(), seconds=QUICK))
     opening = asyncio.create_task(node.open())
 
     await node.subscribe("orders")
@@ -127,13 +128,13 @@ async def test_a_redis_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> No
     server.client().publish("orders", "heard")
 
     await until(lambda: node.heard == [("orders", b"heard")])
-    await node.bus.aclose()
+    await node.bus.aclose(SECONDS)
     await asyncio.to_thread(server.stop)
 
 
 async def test_a_redis_that_is_paused_is_left_and_found_again(tmp_path: Path) -> None:
     with RedisServer(tmp_path, "--enable-debug-command", "local") as server:
-        node = Hearer(RedisBus(url_of(server.port), seconds=QUICK))
+        node = Hearer(RedisBus(server.url(), seconds=QUICK))
         await node.open()
         await node.subscribe("orders")
 
@@ -142,13 +143,13 @@ async def test_a_redis_that_is_paused_is_left_and_found_again(tmp_path: Path) ->
         server.client().publish("orders", "heard")
 
         await until(lambda: node.heard == [("orders", b"heard")])
-        await node.bus.aclose()
+        await node.bus.aclose(SECONDS)
 
 
 async def test_what_waits_for_redis_is_bounded_and_what_is_lost_is_counted(
-    proxy: Proxy, caplog: pytest.LogCaptureFixture
+    redis: RedisServer, proxy: Proxy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    node = Hearer(RedisBus(url_of(proxy.port), seconds=QUICK))
+    node = Hearer(RedisBus(redis.url(proxy.port), seconds=QUICK))
     await node.open()
     await asyncio.to_thread(proxy.stop)
     await until(lambda: not node.bus.is_connected)
@@ -157,7 +158,7 @@ async def test_what_waits_for_redis_is_bounded_and_what_is_lost_is_counted(
         node.bus.publish("orders", bytes(1_048_576))
 
     assert "messages for other nodes lost: 1" in caplog.text
-    await node.bus.aclose()
+    await node.bus.aclose(SECONDS)
 
 
 async def test_a_wrong_password_is_told(redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
@@ -170,13 +171,13 @@ async def test_a_wrong_password_is_told(redis: RedisServer, caplog: pytest.LogCa
     assert "WRONGPASS" in caplog.text or "invalid" in caplog.text
     assert "hush" not in caplog.text
     opening.cancel()
-    await node.bus.aclose()
+    await node.bus.aclose(SECONDS)
 
 
 async def test_a_hearer_that_fails_does_not_make_the_node_deaf(
     redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bus, heard = RedisBus(url_of(redis.port), seconds=QUICK), []
+    bus, heard = RedisBus(redis.url(), seconds=QUICK), []
 
     def hear(_: str, payload: bytes) -> None:
         heard.append(payload)
@@ -192,4 +193,4 @@ async def test_a_hearer_that_fails_does_not_make_the_node_deaf(
 
     await until(lambda: heard[-1] == b"good")
     assert "ZeroDivisionError" in caplog.text
-    await bus.aclose()
+    await bus.aclose(SECONDS)

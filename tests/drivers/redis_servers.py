@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import redis
 import trustme
@@ -53,6 +54,11 @@ class RedisServer:
         """Connect to it, past whatever stands before it; half of the client's methods have no types."""
         self._clients.append(redis.Redis(port=self.port, password=self._password, **options))
         return self._clients[-1]
+
+    def url(self, port: int | None = None) -> str:
+        """Return its URL, or that of a proxy before it."""
+        password = "" if self._password is None else f":{quote(self._password, safe='')}@"
+        return f"redis://{password}127.0.0.1:{port or self.port}"
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

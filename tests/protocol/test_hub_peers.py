@@ -109,10 +109,11 @@ def test_at_the_end_every_channel_is_left(conversation: Conversation) -> None:
     ann = conversation.connects()
     ann.subscribes("a")
     heard(conversation, "a")
+    ann.subscribes("b")
 
     conversation.perform(conversation.hub.close(4100, "bye"))
 
-    assert conversation.outside == [Join("a"), Leave("a")]
+    assert conversation.outside == [Join("a"), Join("b"), Leave("a"), Leave("b")]
 
 
 def test_who_waits_takes_room_on_its_connection() -> None:

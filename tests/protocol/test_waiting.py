@@ -54,6 +54,6 @@ def test_all_may_be_sent_away() -> None:
     room, one = WaitingRoom(), waiting("1.1")
     room.enter("a", one)
 
-    room.clear()
+    assert room.clear() == ["a"]
 
     assert (room.empty("a"), one.connection.waiting) == ([], set())

@@ -100,15 +100,14 @@ def serve(
         tls=None if tls_cert is None else Tls(tls_cert, tls_key),
         proxies=Proxies(trusted_proxy or (), protocol=proxy_protocol),
         webhook_buffer=webhook_buffer,
-        bus=None if redis is None else _bus(redis),
-        prefix=redis_prefix,
+        bus=None if redis is None else _bus(redis, redis_prefix),
     )
     run_server(server, ready=announce)
     typer.echo("broadcaster: stopped", err=True)
 
 
-def _bus(url: str) -> Bus:
+def _bus(url: str, prefix: str) -> Bus:
     # Only who has other nodes needs its client.
     from broadcaster.cluster.redis import RedisBus
 
-    return RedisBus(url)
+    return RedisBus(url, prefix=prefix)

@@ -32,6 +32,7 @@ _GAP = "broadcaster:gap"
 _ADDED = "pusher_internal:member_added"
 _REMOVED = "pusher_internal:member_removed"
 _INTERNAL = ("pusher:", "pusher_internal:")
+_PLAIN = (*_INTERNAL, _GAP)
 
 _WAITING = 1_000
 
@@ -218,7 +219,7 @@ class EncryptedPrivateChannel(Channel):
 
     def received(self, frame: Mapping[str, Any]) -> None:
         """Open what is sealed."""
-        if not frame["event"].startswith((*_INTERNAL, _GAP)):
+        if not frame["event"].startswith(_PLAIN):
             try:
                 frame = {**frame, "data": decoded(self._unseal(self._secret, frame["data"]))}
             except ValueError as error:

@@ -38,8 +38,8 @@ class Bus(Protocol):
     def publish(self, topic: str, payload: bytes) -> None:
         """Tell *payload* to everybody who hears *topic*; whether to ourselves too is up to the bus."""
 
-    async def aclose(self) -> None:
-        """Publish what is still there, in a short time, and stop."""
+    async def aclose(self, seconds: float) -> None:
+        """Publish what is still there, for up to *seconds*, and stop; the rest is lost."""
 
 
 class LocalBus:
@@ -77,7 +77,7 @@ class LocalBus:
             if bus is not self:
                 heard(topic, payload)
 
-    async def aclose(self) -> None:
+    async def aclose(self, seconds: float) -> None:
         """See `Bus.aclose()`."""
         self._heard = None
         for topic in list(self._topics):

@@ -6,31 +6,27 @@ A node adds who it is, and says the data as text, byte for byte; without a node 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from broadcaster.encoding import decode, encode
 from broadcaster.protocol.effects import Relay, Terminate
 
-__all__ = ["Envelope", "open_envelope", "seal_envelope", "seal_termination"]
+__all__ = ["begins", "open_envelope", "seal_envelope", "seal_termination"]
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """What was *said*, and the *node* that said it; None where an application published it."""
-
-    said: Relay | Terminate
-    node: str | None
+def begins(node: str) -> bytes:
+    """Return how all begins that *node* says: its own words come back to it, and need not be read."""
+    return encode({"node": node})[:-1].encode()
 
 
 def seal_envelope(relay: Relay, *, node: str, message_id: str) -> bytes:
     """Return what *node* says to the others of *relay*; the channels are told by where it is said."""
     envelope: dict[str, object] = {
+        "node": node,
         "event": relay.name,
         "data": relay.data,
         "socket": relay.except_socket,
         "id": message_id,
-        "node": node,
     }
     if relay.whisper:
         envelope |= {"whisper": True, "user": relay.user_id}
@@ -39,10 +35,10 @@ def seal_envelope(relay: Relay, *, node: str, message_id: str) -> bytes:
 
 def seal_termination(terminate: Terminate, *, node: str) -> bytes:
     """Return what *node* says to the others of *terminate*."""
-    return encode({"terminate": terminate.user_id, "node": node}).encode()
+    return encode({"node": node, "terminate": terminate.user_id}).encode()
 
 
-def open_envelope(payload: bytes, channel: str) -> Envelope:
+def open_envelope(payload: bytes, channel: str) -> Relay | Terminate:
     """Read what was said on *channel*; raise `ValueError` for what is no event."""
     match decode(payload):
         case {"event": str(name), "data": data, **rest} if name:
@@ -52,13 +48,17 @@ def open_envelope(payload: bytes, channel: str) -> Envelope:
             elif not isinstance(data, str):
                 raise ValueError("the data of a node are text")
             whisper = rest.get("whisper") is True
-            relay = Relay(
-                name, (channel,), text, _optional(rest, "socket"), _optional(rest, "id"), whisper,
+            return Relay(
+                name,
+                (channel,),
+                text,
+                _optional(rest, "socket"),
+                _optional(rest, "id"),
+                whisper,
                 _optional(rest, "user"),
-            )  # fmt: skip
-            return Envelope(relay, node)
-        case {"terminate": str(user_id), "node": str(node)}:
-            return Envelope(Terminate(user_id), node)
+            )
+        case {"terminate": str(user_id), "node": str()}:
+            return Terminate(user_id)
     raise ValueError("no event")
 
 

@@ -8,7 +8,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 from broadcaster.cluster._redis_link import Link, Links, Refusal
@@ -25,49 +25,56 @@ _MOST_BYTES = 67_108_864
 class RedisBus:
     """Publishes and subscribes on the Redis at *url*: `redis://:password@host:port/db`, or `rediss://`.
 
+    The Redis channel of a topic is *prefix* and its name.
     A Redis that is silent for *seconds* is asked whether it is still there; one that does not answer in as
     many again is left, and looked for anew. What could not be published is published then, up to 64 MiB, and
     may come twice: whoever hears it goes by its id. Raises `ConfigurationError` for a URL that is none.
     """
 
-    def __init__(self, url: str, *, seconds: float = 2.0) -> None:
+    def __init__(self, url: str, *, prefix: str = "", seconds: float = 2.0) -> None:
         links = Links(url, seconds=seconds)
-        self._seconds = seconds
-        self._ear = _Ear(links)
-        self._mouth = _Mouth(links, seconds)
+        self._prefix = prefix
+        self._subscriber = _Subscriber(links)
+        self._publisher = _Publisher(links, seconds)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def is_connected(self) -> bool:
         """See `Bus.is_connected`."""
-        return self._ear.is_connected and self._mouth.is_connected
+        return self._subscriber.is_connected and self._publisher.is_connected
 
     def open(self, heard: Heard, interrupted: Callable[[], None]) -> None:
         """See `Bus.open()`; it does not wait for Redis."""
-        self._ear.heard, self._ear.interrupted = heard, interrupted
+        after = len(self._prefix)
+        self._subscriber.heard = lambda topic, payload: heard(topic[after:], payload)
+        self._subscriber.interrupted = interrupted
         self._tasks = [
-            asyncio.create_task(_for_ever(self._ear.run, self._ear.lost), name="broadcaster-bus-ear"),
-            asyncio.create_task(_for_ever(self._mouth.run, self._mouth.lost), name="broadcaster-bus-mouth"),
+            asyncio.create_task(
+                _for_ever(self._subscriber.run, self._subscriber.lost), name="broadcaster-bus-subscriber"
+            ),
+            asyncio.create_task(
+                _for_ever(self._publisher.run, _told_by_the_subscriber), name="broadcaster-bus-publisher"
+            ),
         ]
 
     def subscribe(self, topic: str, ready: Callable[[], None]) -> None:
         """See `Bus.subscribe()`."""
-        self._ear.subscribe(topic, ready)
+        self._subscriber.subscribe(self._prefix + topic, ready)
 
     def unsubscribe(self, topic: str) -> None:
         """See `Bus.unsubscribe()`."""
-        self._ear.unsubscribe(topic)
+        self._subscriber.unsubscribe(self._prefix + topic)
 
     def publish(self, topic: str, payload: bytes) -> None:
         """See `Bus.publish()`; we hear it too, where we subscribe to *topic*."""
-        self._mouth.publish(topic, payload)
+        self._publisher.publish(self._prefix + topic, payload)
 
-    async def aclose(self) -> None:
-        """See `Bus.aclose()`; it takes *seconds* at most, and loses the rest."""
-        if self._mouth.is_connected:
+    async def aclose(self, seconds: float) -> None:
+        """See `Bus.aclose()`."""
+        if self._publisher.is_connected:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._seconds):
-                    await self._mouth.said.wait()
+                async with asyncio.timeout(seconds):
+                    await self._publisher.said.wait()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -89,7 +96,7 @@ async def _for_ever(run: Callable[[], Awaitable[None]], lost: Callable[[OSError]
         await asyncio.sleep(random.uniform(0.1, 1.0))  # noqa: S311 - nobody has to guess it
 
 
-class _Ear:
+class _Subscriber:
     """The connection that subscribes."""
 
     def __init__(self, links: Links) -> None:
@@ -205,7 +212,7 @@ class _Ear:
                     )
 
 
-class _Mouth:
+class _Publisher:
     """The connection that publishes."""
 
     def __init__(self, links: Links, seconds: float) -> None:
@@ -242,9 +249,6 @@ class _Mouth:
             self.is_connected = False
             await link.close()
 
-    def lost(self, error: OSError) -> None:
-        """Note nothing: whoever listens says that Redis is away."""
-
     async def _wait(self, link: Link) -> None:
         """Wait until there is something to say; meanwhile see that somebody listens."""
         try:
@@ -255,7 +259,7 @@ class _Mouth:
             await link.read()
 
     async def _say(self, link: Link) -> None:
-        batch = [self._unsaid[n] for n in range(min(len(self._unsaid), _AT_ONCE))]
+        batch = list(islice(self._unsaid, _AT_ONCE))
         await link.send(*(("PUBLISH", topic, payload) for topic, payload in batch))
         for said in batch:
             if isinstance(answer := await link.read(), Refusal):
@@ -272,6 +276,10 @@ class _Mouth:
             self._lost += 1
             if self._lost == 1 or self._lost % 1_000 == 0:
                 _logger.error("Redis is away for too long: messages for other nodes lost: %d", self._lost)
+
+
+def _told_by_the_subscriber(error: OSError) -> None:
+    """Say nothing: it finds out too."""
 
 
 def _nobody(topic: str, payload: bytes) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import Enum
 from inspect import iscoroutinefunction
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from broadcaster.channels import Channel, PrivateChannel
 from broadcaster.errors import ConfigurationError, InvalidChannelName, named, suggestion
@@ -81,17 +81,17 @@ class AnnouncesChanges:
         """
         return ModelEvent(self, change, on=on)
 
-    # The two that an ORM answers in its own way. They cannot be abstract: Django's models and many of
-    # SQLAlchemy's have a metaclass of their own, with which `ABCMeta` does not go together.
+    if TYPE_CHECKING:
+        # Each ORM brings its own.
 
-    def broadcast_columns(self) -> dict[str, Any]:
-        """Return the columns that are not hidden, by the names of their attributes."""
-        raise NotImplementedError
+        def broadcast_columns(self) -> dict[str, Any]:
+            """Return the columns that are not hidden, by the names of their attributes."""
+            ...
 
-    @staticmethod
-    def broadcast_channel_of(model: Any) -> PrivateChannel:
-        """Return the channel of any model that this one may name in `broadcast_on()`."""
-        raise NotImplementedError
+        @staticmethod
+        def broadcast_channel_of(model: Any) -> PrivateChannel:
+            """Return the channel of any model that this one may name in `broadcast_on()`."""
+            ...
 
     @classmethod
     @contextmanager

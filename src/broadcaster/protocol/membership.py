@@ -105,7 +105,7 @@ class Membership:
             ]
             effects.append(Notify("channel_vacated", channel))
             effects += self._left(channel) if self._peers else []
-        self._waiting.clear()
+        effects += [Leave(channel) for channel in self._waiting.clear()]
         self.channels.clear()
         return effects
 

@@ -48,7 +48,9 @@ class WaitingRoom:
             waiting.connection.waiting.discard(channel)
         return found
 
-    def clear(self) -> None:
-        """Forget everybody."""
-        for channel in list(self._channels):
+    def clear(self) -> list[str]:
+        """Forget everybody; return the channels that somebody waited for."""
+        channels = list(self._channels)
+        for channel in channels:
             self.empty(channel)
+        return channels

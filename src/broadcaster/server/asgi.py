@@ -38,8 +38,7 @@ class AsgiServer:
     `FastAPI(lifespan=server.lifespan)`, or `async with server.running():` inside a lifespan that does
     more. On its own, under an ASGI server, it starts by itself. Silent peers are the ASGI server's to find
     (uvicorn: `--ws-ping-interval`). *webhook_buffer* is a file in which webhooks wait. Other nodes are on
-    the *bus*, where the names of channels follow *prefix*. Of *bounds* the ASGI server has its own but for
-    the size of a body and of what is unread.
+    the *bus*. Of *bounds* the ASGI server has its own but for the size of a body and of what is unread.
     """
 
     def __init__(
@@ -49,10 +48,9 @@ class AsgiServer:
         bounds: Bounds | None = None,
         webhook_buffer: Path | None = None,
         bus: Bus | None = None,
-        prefix: str = "",
     ) -> None:
         self._bounds = bounds or Bounds()
-        self._node = Node(apps, encode=str, webhook_buffer=webhook_buffer, bus=bus, prefix=prefix)
+        self._node = Node(apps, encode=str, webhook_buffer=webhook_buffer, bus=bus)
 
     @property
     def connection_count(self) -> int:

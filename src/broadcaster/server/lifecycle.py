@@ -47,7 +47,7 @@ class Server:
 
     *bounds* are those of every connection. *tls* makes it `wss://`; *proxies* tell on whose behalf they
     connect. Webhooks wait in the SQLite file *webhook_buffer*, which survives the process, or in memory.
-    Other nodes are on the *bus*, where the names of channels follow *prefix*.
+    Other nodes are on the *bus*.
     Where *apps* is a function, it is asked again by `reload()`, and every *reload_seconds* unless that is 0.
     An async context manager; it satisfies the `local` driver, so a `BroadcastManager(server=...)` can
     publish on it without a hop.
@@ -65,7 +65,6 @@ class Server:
         proxies: Proxies | None = None,
         webhook_buffer: Path | None = None,
         bus: Bus | None = None,
-        prefix: str = "",
     ) -> None:
         self._proxies = proxies or Proxies()
         if tls is not None and self._proxies.protocol:
@@ -79,7 +78,6 @@ class Server:
             deflate=deflate_frame,
             webhook_buffer=webhook_buffer,
             bus=bus,
-            prefix=prefix,
         )
         self._listener: asyncio.Server | None = None
         self._transports: Transports

@@ -46,7 +46,7 @@ class Node:
     *encode* turns the text of a frame into what the shell's wires write; it is called once for each
     message, however many connections get it. So is *deflate*, for the wires that take compressed frames and
     messages that are large enough. Webhooks wait in the file *webhook_buffer*, or in memory. Other nodes are
-    on the *bus*, where the names of channels follow *prefix*.
+    on the *bus*.
     """
 
     def __init__(
@@ -57,7 +57,6 @@ class Node:
         deflate: Callable[[str], Any] | None = None,
         webhook_buffer: Path | None = None,
         bus: Bus | None = None,
-        prefix: str = "",
     ) -> None:
         self.draining = False
         self.slow_readers = 0
@@ -69,9 +68,7 @@ class Node:
         self._thread = 0
         self._webhook_buffer = webhook_buffer
         self._webhooks: Webhooks | None = None
-        self._peers = (
-            None if bus is None else Peers(bus, prefix=prefix, first=self._first, perform=self.perform)
-        )
+        self._peers = None if bus is None else Peers(bus, first=self._first, perform=self.perform)
         self._find_apps = provider_of(apps)
         self.serve(self._find_apps())
 
@@ -120,11 +117,8 @@ class Node:
 
     async def finish(self, seconds: float) -> None:
         """Tell other nodes and webhooks what is still to be told, for up to *seconds*; after `close()`."""
-        if self._peers is not None:
-            await self._peers.aclose()
         webhooks, self._webhooks = self._webhooks, None
-        if webhooks is not None:
-            await webhooks.aclose(seconds)
+        await asyncio.gather(*(part.aclose(seconds) for part in (self._peers, webhooks) if part is not None))
 
     @property
     def is_open(self) -> bool:
@@ -292,7 +286,7 @@ class Node:
     def _health(self, path: str) -> ApiResponse:
         problem = "draining" if self.draining and path != "/livez" else None
         if path == "/readyz" and self._peers is not None and not self._peers.is_connected:
-            problem = problem or "other nodes are not heard: Redis is away"
+            problem = problem or "other nodes are not heard"
         return ApiResponse(200, '{"health":"OK"}') if problem is None else ApiResponse(503, problem)
 
     def _hub_of(self, path: str) -> Hub | ApiResponse:

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable
 
 from broadcaster.cluster.bus import Bus
-from broadcaster.cluster.envelopes import open_envelope, seal_envelope, seal_termination
+from broadcaster.cluster.envelopes import begins, open_envelope, seal_envelope, seal_termination
 from broadcaster.protocol.effects import Effect, Join, Leave, Relay, Terminate
 from broadcaster.protocol.hub import Hub
 
@@ -19,24 +19,24 @@ _logger = logging.getLogger("broadcaster.server")
 class Peers:
     """What the hubs of a node hear and say on a *bus*; *perform* carries out what they want then.
 
-    A channel of the first application, whose id *first* returns, has the topic *prefix* and its name, as our
-    `redis` driver and Laravel publish on; those of others have the id of the application and a colon between.
-    The id and a colon alone are where nodes speak of the application itself.
+    A channel of the first application, whose id *first* returns, is a topic of its own name, as our `redis`
+    driver and Laravel publish on; those of others have the id of the application and a colon before it. The
+    id and a colon alone are where nodes speak of the application itself.
     """
 
     def __init__(
         self,
         bus: Bus,
         *,
-        prefix: str,
         first: Callable[[], str],
         perform: Callable[[Hub, list[Effect]], None],
     ) -> None:
         self._bus = bus
-        self._prefix = prefix
         self._first = first
         self._perform = perform
         self._node = secrets.token_hex(8)
+        self._own = begins(self._node)
+        # Kept, since a reload may make another application the first one.
         self._topics: dict[tuple[Hub, str], str] = {}
         self._channels: dict[str, tuple[Hub, str]] = {}
 
@@ -52,7 +52,7 @@ class Peers:
 
     def serve(self, hubs: Iterable[Hub]) -> None:
         """Hear what is said of the applications of *hubs*, and of no others."""
-        wanted = {f"{self._prefix}{hub.app.id}:": hub for hub in hubs}
+        wanted = {f"{hub.app.id}:": hub for hub in hubs}
         for topic in [topic for topic, (_, channel) in self._channels.items() if not channel]:
             if topic not in wanted:
                 del self._channels[topic]
@@ -62,10 +62,10 @@ class Peers:
                 self._channels[topic] = (hub, "")
                 self._bus.subscribe(topic, _nothing)
 
-    async def aclose(self) -> None:
-        """Say what is still to be said, and stop."""
+    async def aclose(self, seconds: float) -> None:
+        """Say what is still to be said, for up to *seconds*, and stop."""
         self.serve(())
-        await self._bus.aclose()
+        await self._bus.aclose(seconds)
 
     def carry_out(self, hub: Hub, effect: Join | Leave | Relay | Terminate) -> None:
         """Do what *hub* wants of the bus."""
@@ -86,27 +86,24 @@ class Peers:
                 for channel in effect.channels:
                     self._bus.publish(self._topic(hub, channel), payload)
             case Terminate():
-                topic = f"{self._prefix}{hub.app.id}:"
+                topic = f"{hub.app.id}:"
                 self._bus.publish(topic, seal_termination(effect, node=self._node))
 
     def _topic(self, hub: Hub, channel: str) -> str:
-        own = "" if hub.app.id == self._first() else f"{hub.app.id}:"
-        return f"{self._prefix}{own}{channel}"
+        return channel if hub.app.id == self._first() else f"{hub.app.id}:{channel}"
 
     def _hear(self, topic: str, payload: bytes) -> None:
         hub, channel = self._channels.get(topic, (None, ""))
-        if hub is None:
+        if hub is None or payload.startswith(self._own):
             return
         try:
-            envelope = open_envelope(payload, channel)
+            said = open_envelope(payload, channel)
         except ValueError as error:
             _logger.warning("what was published on %r is left out: %s", topic, error)
             return
-        if envelope.node == self._node:
-            return
-        match envelope.said:
-            case Relay() as relay:
-                self._perform(hub, hub.relayed(relay))
+        match said:
+            case Relay():
+                self._perform(hub, hub.relayed(said))
             case Terminate(user_id):
                 self._perform(hub, hub.terminated(user_id))
 

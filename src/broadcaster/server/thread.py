@@ -41,7 +41,6 @@ class ServerThread:
         proxies: Proxies | None = None,
         webhook_buffer: Path | None = None,
         bus: Bus | None = None,
-        prefix: str = "",
     ) -> None:
         self._server = Server(
             apps,
@@ -52,7 +51,6 @@ class ServerThread:
             proxies=proxies,
             webhook_buffer=webhook_buffer,
             bus=bus,
-            prefix=prefix,
         )
         self._thread: threading.Thread | None = None
         self._started: Future[None] = Future()
