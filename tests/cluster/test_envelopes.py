@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broadcaster import Message
-from broadcaster.cluster.envelopes import begins, open_envelope, seal_envelope, seal_termination
+from broadcaster.cluster.envelopes import begins, open_envelope, seal_envelope, seal_news, seal_termination
+from broadcaster.cluster.replicas import News
 from broadcaster.drivers._redis_wire import payload
 from broadcaster.protocol.effects import Relay, Terminate
 
@@ -22,7 +23,7 @@ def test_what_a_node_says_the_others_hear_byte_for_byte(
 
     sealed = seal_envelope(relay, node="n", message_id="id")
 
-    assert open_envelope(sealed, "a") == relay
+    assert open_envelope(sealed, "a") == (relay, True)
     assert sealed.startswith(begins("n"))
     assert not sealed.startswith(begins("na"))
 
@@ -31,8 +32,14 @@ def test_what_a_node_says_the_others_hear_byte_for_byte(
 def test_a_termination_is_heard(user_id: str) -> None:
     sealed = seal_termination(Terminate(user_id), node="n")
 
-    assert open_envelope(sealed, "") == Terminate(user_id)
+    assert open_envelope(sealed, "") == (Terminate(user_id), True)
     assert sealed.startswith(begins("n"))
+
+
+def test_what_is_new_at_a_place_is_heard() -> None:
+    news = News("n-1", 7, 3, 2, {"ann": {"name": "Ann"}, "bob": None}, ("cid",))
+
+    assert open_envelope(seal_news(news, node="n"), "a") == (news, True)
 
 
 @pytest.mark.parametrize(
@@ -44,8 +51,9 @@ def test_what_our_driver_publishes_is_heard_without_the_socket_that_laravel_writ
 ) -> None:
     message = Message("news", ("a",), data, except_socket="1.2", id="7")
 
-    relay = open_envelope(payload(message, with_id=True), "a")
+    relay, by_a_node = open_envelope(payload(message, with_id=True), "a")
 
+    assert not by_a_node
     assert isinstance(relay, Relay)
     assert json.loads(relay.data) == heard
     assert relay == Relay("news", ("a",), relay.data, "1.2", "7")
@@ -54,7 +62,9 @@ def test_what_our_driver_publishes_is_heard_without_the_socket_that_laravel_writ
 def test_what_laravel_publishes_is_heard() -> None:
     said = rb'{"event":"App\\Events\\OrderShipped","data":{"orderId":7,"socket":null},"socket":null}'
 
-    assert open_envelope(said, "orders") == Relay("App\\Events\\OrderShipped", ("orders",), '{"orderId":7}')
+    relay = Relay("App\\Events\\OrderShipped", ("orders",), '{"orderId":7}')
+
+    assert open_envelope(said, "orders") == (relay, False)
 
 
 @pytest.mark.parametrize(

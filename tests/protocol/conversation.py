@@ -10,7 +10,19 @@ from typing import Any, TypeAlias
 from broadcaster.protocol.api import ApiRequest
 from broadcaster.protocol.app import App
 from broadcaster.protocol.connection import Connection
-from broadcaster.protocol.effects import Effect, HangUp, Join, Leave, Notify, Probe, Push, Relay, Terminate
+from broadcaster.protocol.effects import (
+    Effect,
+    HangUp,
+    Join,
+    Keep,
+    Leave,
+    Notify,
+    Probe,
+    Push,
+    Relay,
+    Report,
+    Terminate,
+)
 from broadcaster.protocol.hub import Hub
 from broadcaster.protocol.limits import Limits
 from broadcaster.signing import Credentials, body_digest
@@ -143,6 +155,8 @@ class Conversation:
         self.hub = Hub(replace(APP, limits=limits or Limits(), **options), peers=peers)
         self.outside: list[Join | Leave | Relay | Terminate] = []
         """What is for the bus."""
+        self.reports: list[Report | Keep] = []
+        """What is for the roster."""
         self.news: list[Notify] = []
         self.now = 1000.0
         self._connected = 0
@@ -202,6 +216,8 @@ class Conversation:
                     self.news.append(effect)
                 case Join() | Leave() | Relay() | Terminate():
                     self.outside.append(effect)
+                case Report() | Keep():
+                    self.reports.append(effect)
 
 
 def data_of(frame: Frame) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from broadcaster import AnonymousEvent, BroadcastManager, Settings
-from broadcaster.cluster.redis import RedisBus
+from broadcaster.cluster.redis import redis_group
 from broadcaster.server import App, ServerThread
 from broadcaster.signing import Credentials
 from tests.drivers.proxy import Proxy
@@ -30,8 +30,8 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 @contextmanager
 def node(url: str, **options: Any) -> Iterator[ServerThread]:
     """A node that hears the others, on the Redis at *url*."""
-    bus = RedisBus(url, prefix=PREFIX, **options)
-    with ServerThread(APPS, port=0, bus=bus) as server:
+    group = redis_group(url, prefix=PREFIX, **options)
+    with ServerThread(APPS, port=0, group=group) as server:
         wait_until(lambda: plain(server.port, "GET", "/readyz").status == 200)
         yield server
 

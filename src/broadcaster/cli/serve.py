@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from broadcaster.cluster.bus import Bus
+from broadcaster.cluster.group import Group
 from broadcaster.server import App, Proxies, Server, Tls
 from broadcaster.server import serve as run_server
 from broadcaster.server.config import apps_from_env, apps_from_toml, bounds_from_toml
@@ -100,14 +100,14 @@ def serve(
         tls=None if tls_cert is None else Tls(tls_cert, tls_key),
         proxies=Proxies(trusted_proxy or (), protocol=proxy_protocol),
         webhook_buffer=webhook_buffer,
-        bus=None if redis is None else _bus(redis, redis_prefix),
+        group=None if redis is None else _group(redis, redis_prefix),
     )
     run_server(server, ready=announce)
     typer.echo("broadcaster: stopped", err=True)
 
 
-def _bus(url: str, prefix: str) -> Bus:
+def _group(url: str, prefix: str) -> Group:
     # Only who has other nodes needs its client.
-    from broadcaster.cluster.redis import RedisBus
+    from broadcaster.cluster.redis import redis_group
 
-    return RedisBus(url, prefix=prefix)
+    return redis_group(url, prefix=prefix)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from broadcaster.cluster.replicas import News
 from broadcaster.encoding import decode, encode
 from broadcaster.protocol.effects import Relay, Terminate
 
-__all__ = ["begins", "open_envelope", "seal_envelope", "seal_termination"]
+__all__ = ["begins", "open_envelope", "seal_envelope", "seal_news", "seal_termination"]
 
 
 def begins(node: str) -> bytes:
@@ -38,9 +39,20 @@ def seal_termination(terminate: Terminate, *, node: str) -> bytes:
     return encode({"node": node, "terminate": terminate.user_id}).encode()
 
 
-def open_envelope(payload: bytes, channel: str) -> Relay | Terminate:
-    """Read what was said on *channel*; raise `ValueError` for what is no event."""
-    match decode(payload):
+def seal_news(news: News, *, node: str) -> bytes:
+    """Return what *node* says to the others of its share of a place."""
+    fields = {"at": news.at, "after": news.after, "count": news.count, "came": news.came, "gone": news.gone}
+    return encode({"node": node, "share": news.node, **fields}).encode()
+
+
+def open_envelope(payload: bytes, channel: str) -> tuple[Relay | Terminate | News, bool]:
+    """Read what was said on *channel*, and whether a node said it; raise `ValueError` for nonsense."""
+    said = decode(payload)
+    return _read(said, channel), isinstance(said, dict) and "node" in said
+
+
+def _read(said: Any, channel: str) -> Relay | Terminate | News:
+    match said:
         case {"event": str(name), "data": data, **rest} if name:
             node, text = _optional(rest, "node"), data
             if node is None:
@@ -59,6 +71,16 @@ def open_envelope(payload: bytes, channel: str) -> Relay | Terminate:
             )
         case {"terminate": str(user_id), "node": str()}:
             return Terminate(user_id)
+        case {
+            "node": str(),
+            "share": str(node),
+            "at": int(at),
+            "after": int(after),
+            "count": int(count),
+            "came": dict(came),
+            "gone": list(gone),
+        }:
+            return News(node, at, after, count, came, tuple(str(user_id) for user_id in gone))
     raise ValueError("no event")
 
 

@@ -25,18 +25,22 @@ class Counts:
     """Tells the number of subscribers: at once on small channels, on big ones every few seconds."""
 
     def __init__(self) -> None:
-        self._late: dict[str, None] = {}
+        self._late: dict[str, bool] = {}
+        """The channels whose count was put off; whether it changed on this node."""
         self._told = 0.0
 
-    def changed(self, channel: str, subscribers: Subscribers) -> list[Effect]:
-        """Tell *subscribers* how many they are, now or later; there is at least one."""
+    def changed(self, channel: str, subscribers: Subscribers, *, here: bool = True) -> list[Effect]:
+        """Tell *subscribers* how many they are, now or later; there is at least one.
+
+        The application hears of it from the node on which it changed: *here*.
+        """
         if kind_of(channel) in {Kind.PRESENCE, Kind.USER}:
             return []
-        if len(subscribers) > _AT_ONCE:
-            self._late[channel] = None
+        here |= self._late.pop(channel, False)
+        if subscribers.total > _AT_ONCE:
+            self._late[channel] = here
             return []
-        self._late.pop(channel, None)
-        return _tell(channel, subscribers)
+        return _tell(channel, subscribers, here=here)
 
     def tick(self, now: float, channels: Mapping[str, Subscribers]) -> list[Effect]:
         """Tell what was put off, on those of *channels* that are still there."""
@@ -44,13 +48,14 @@ class Counts:
             return []
         late, self._late, self._told = self._late, {}, now
         return [
-            effect for channel in late if channel in channels for effect in _tell(channel, channels[channel])
+            effect
+            for channel, here in late.items()
+            if channel in channels
+            for effect in _tell(channel, channels[channel], here=here)
         ]
 
 
-def _tell(channel: str, subscribers: Subscribers) -> list[Effect]:
-    count = len(subscribers)
-    return [
-        Push(frames.subscription_count(channel, count), subscribers.audience),
-        Notify("subscription_count", channel, {"subscription_count": count}),
-    ]
+def _tell(channel: str, subscribers: Subscribers, *, here: bool) -> list[Effect]:
+    count = subscribers.total
+    push = Push(frames.subscription_count(channel, count), subscribers.audience)
+    return [push, Notify("subscription_count", channel, {"subscription_count": count})] if here else [push]

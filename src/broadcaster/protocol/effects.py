@@ -7,8 +7,21 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from broadcaster.protocol.connection import Connection
+from broadcaster.protocol.elsewhere import Change
 
-__all__ = ["Effect", "HangUp", "Join", "Leave", "Notify", "Probe", "Push", "Relay", "Terminate"]
+__all__ = [
+    "Effect",
+    "HangUp",
+    "Join",
+    "Keep",
+    "Leave",
+    "Notify",
+    "Probe",
+    "Push",
+    "Relay",
+    "Report",
+    "Terminate",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +60,14 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Hear what other nodes say on *channel*, and call `Hub.joined()` as soon as that is so."""
+    """Hear what other nodes say on *channel*, and call `Hub.joined()` as soon as that is so.
+
+    With *watch* it wants to know who is there too, then and whenever that changes. A channel can be the place
+    of a user.
+    """
 
     channel: str
+    watch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +75,27 @@ class Leave:
     """Nobody here is on *channel* any more, nor waits for it."""
 
     channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Tell the other nodes what is new here on *channel*, or at the place of a user.
+
+    With *tell* those that watch it are to hear of it at once.
+    """
+
+    channel: str
+    change: Change
+    tell: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Keep the *frame* of the last event of a cache channel for all nodes, for so many *seconds*."""
+
+    channel: str
+    frame: str
+    seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +121,4 @@ class Terminate:
     user_id: str
 
 
-Effect: TypeAlias = Push | HangUp | Probe | Notify | Join | Leave | Relay | Terminate
+Effect: TypeAlias = Push | HangUp | Probe | Notify | Join | Leave | Report | Keep | Relay | Terminate

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 from typing import Any
 
-from broadcaster.channels import is_cached
 from broadcaster.errors import ProtocolViolation
 from broadcaster.protocol import frames
 from broadcaster.protocol.api_auth import WINDOW
@@ -25,8 +23,10 @@ from broadcaster.protocol.commands import (
 from broadcaster.protocol.connection import Connection, User
 from broadcaster.protocol.door import Door
 from broadcaster.protocol.effects import Effect, HangUp, Notify, Probe, Push, Relay, Terminate
+from broadcaster.protocol.elsewhere import Change, Elsewhere, user_at
 from broadcaster.protocol.handshake import Refusal, Visit
 from broadcaster.protocol.membership import Membership
+from broadcaster.protocol.pushes import Pushes
 from broadcaster.protocol.rates import Bucket
 from broadcaster.protocol.recent import Recent
 from broadcaster.protocol.subscribers import Subscribers
@@ -44,20 +44,18 @@ class Hub:
 
     Nothing a client sends raises out of it. Times are seconds of one monotonic clock. *epoch* is another one
     for each start of a server: lower-case letters and digits. *peers* says that other nodes have connections
-    of this application too: then there are the effects `Join`, `Leave` and `Relay`.
+    of this application too: then there are the effects from `Join` to `Terminate`, and it is for them to say
+    when a channel is occupied or a user a member.
     """
 
     def __init__(self, app: App, *, epoch: str = "0", peers: bool = False) -> None:
         self.connections: dict[str, Connection] = {}
         self._peers = peers
         self._membership = Membership(app, epoch=epoch, peers=peers)
-        self._history = self._membership.history
-        self._users = Users()
+        self._pushes = Pushes(app, self._membership)
+        self._users = Users(peers=peers)
         self._door = Door(app)
         self._requests = Bucket()
-        self._pushed: Recent[tuple[str, str], None] = Recent(
-            seconds=app.limits.repeat_window, most=app.limits.repeats_remembered
-        )
         # As long as a signature may be early, and then late.
         self._signatures: Recent[str, None] = Recent(seconds=2 * WINDOW, most=_SIGNATURES)
         self.update(app)
@@ -68,11 +66,11 @@ class Hub:
         self._verifier = Verifier(app)
         self._membership.update(app)
         self._door.update(app)
-        self._pushed.resize(seconds=app.limits.repeat_window, most=app.limits.repeats_remembered)
+        self._pushes.update(app)
 
     @property
     def channels(self) -> dict[str, Subscribers]:
-        """The occupied channels: each name, with who is subscribed."""
+        """The channels that are occupied here: each name, with who is subscribed."""
         return self._membership.channels
 
     def refusal(self, visit: Visit) -> Refusal | None:
@@ -141,23 +139,33 @@ class Hub:
         A *message_id* that was on a channel a short time ago is not pushed there again.
         """
         relay = Relay(name, tuple(channels), data, except_socket, message_id)
-        effects = self._push(relay)
+        effects = self.published(relay)
         return [*effects, relay] if self._peers else effects
 
-    def joined(self, channel: str) -> list[Effect]:
-        """Go on where a `Join` wanted other nodes to be heard, or where nobody can say when they will be."""
-        return self._membership.joined(channel)
+    def joined(self, channel: str, elsewhere: Elsewhere) -> list[Effect]:
+        """Go on where a `Join` wanted other nodes to be heard, or where nobody can say when they will be.
+
+        *elsewhere* is what they have there; nothing where that is not known.
+        """
+        if (user_id := user_at(channel)) is not None:
+            return self._users.known(user_id, elsewhere=elsewhere.count > 0)
+        return self._membership.joined(channel, elsewhere)
+
+    def learned(self, channel: str, change: Change) -> list[Effect]:
+        """Note what is new on other nodes, where a `Join` wanted to watch."""
+        if (user_id := user_at(channel)) is not None:
+            return self._users.learned(user_id, change)
+        return self._membership.learned(channel, change)
+
+    def published(self, relay: Relay) -> list[Effect]:
+        """Push what all nodes hear, which none of them took first."""
+        return self._pushes.event(relay, left_out=self._left_out(relay), relayed=False)
 
     def relayed(self, relay: Relay) -> list[Effect]:
         """Push what another node relays."""
-        if not relay.whisper:
-            return self._push(relay)
-        return [
-            Push(frames.client_event(relay.name, channel, relay.data, relay.user_id), subscribers.audience)
-            for channel in relay.channels
-            if (subscribers := self.channels.get(channel)) is not None
-            and not self._is_repeat(relay.message_id, channel)
-        ]
+        if relay.whisper:
+            return self._pushes.whisper(relay)
+        return self._pushes.event(relay, left_out=self._left_out(relay), relayed=True)
 
     def interrupted(self) -> None:
         """Note that what other nodes relayed may have been missed."""
@@ -165,7 +173,7 @@ class Hub:
 
     def tick(self, now: float) -> list[Effect]:
         """Probe connections that have been silent too long, and hang up on those that stay so."""
-        self._pushed.tick(now)
+        self._pushes.tick(now)
         self._signatures.tick(now)
         effects = self._membership.tick(now)
         for connection in list(self.connections.values()):
@@ -195,9 +203,9 @@ class Hub:
         ]
 
     def user_count(self, channel: str) -> int:
-        """Return how many users are present on a presence channel."""
+        """Return how many users are present on a presence channel, as far as it is known here."""
         subscribers = self.channels.get(channel)
-        return subscribers.user_count if subscribers is not None else 0
+        return 0 if subscribers is None else subscribers.user_count
 
     def users_of(self, channel: str) -> dict[str, Any]:
         """Return the members of a presence channel: id to info."""
@@ -209,7 +217,7 @@ class Hub:
         effects: list[Effect] = [HangUp(connection, code, reason) for connection in self.connections.values()]
         self.connections.clear()
         effects += self._membership.clear()
-        self._users.clear()
+        effects += self._users.clear()
         self._door.clear()
         return effects
 
@@ -231,23 +239,8 @@ class Hub:
             case ClientEvent():
                 return self._relay(connection, command, now)
 
-    def _push(self, relay: Relay) -> list[Effect]:
-        left_out = self.connections.get(relay.except_socket) if relay.except_socket is not None else None
-        effects: list[Effect] = []
-        for channel in relay.channels:
-            subscribers, cached = self.channels.get(channel), is_cached(channel)
-            kept = self._history.keeps(channel)
-            if subscribers is None and not cached and not kept:
-                continue
-            if self._is_repeat(relay.message_id, channel):
-                continue
-            framed = partial(frames.event, relay.name, channel, relay.data)
-            frame = self._history.add(channel, framed) if kept else framed()
-            if cached:
-                self._membership.keep(channel, frame)
-            if subscribers is not None:
-                effects.append(Push(frame, subscribers.audience, left_out))
-        return effects
+    def _left_out(self, relay: Relay) -> Connection | None:
+        return None if relay.except_socket is None else self.connections.get(relay.except_socket)
 
     def _relay(self, connection: Connection, event: ClientEvent, now: float) -> list[Effect]:
         """Hand a client event to the others on its channel, in the name of the verified sender."""
@@ -290,15 +283,6 @@ class Hub:
             HangUp(connection, int(code), reason),
             *self.disconnected(connection),
         ]
-
-    def _is_repeat(self, message_id: str | None, channel: str) -> bool:
-        """Whether that message was on *channel* a short time ago; from now on it was."""
-        if message_id is None:
-            return False
-        if (key := (message_id, channel)) in self._pushed:
-            return True
-        self._pushed.put(key, None)
-        return False
 
     def _is_nobody(self, connection: Connection, now: float) -> bool:
         """Whether a connection has had its time to say who it is."""

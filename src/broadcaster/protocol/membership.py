@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from broadcaster.channels import check_name, is_cached, kind_of
+from typing import Any
+
+from broadcaster.channels import Kind, check_name, is_cached, kind_of
 from broadcaster.errors import InvalidChannelName
 from broadcaster.protocol import frames
 from broadcaster.protocol.app import App
 from broadcaster.protocol.commands import Subscribe
 from broadcaster.protocol.connection import Connection, User
 from broadcaster.protocol.counts import Counts
-from broadcaster.protocol.effects import Effect, Join, Leave, Notify, Push
+from broadcaster.protocol.effects import Effect, Join, Keep, Leave, Notify, Push, Report
+from broadcaster.protocol.elsewhere import Change, Elsewhere
 from broadcaster.protocol.history import History
 from broadcaster.protocol.recent import Recent
 from broadcaster.protocol.subscribers import Subscribers
@@ -58,13 +61,21 @@ class Membership:
             return [self._acknowledgement(connection, channel)]
         waiting = Waiting(connection, member, command.last_id)
         if self._peers and channel not in self.channels:
-            return [Join(channel)] if self._waiting.enter(channel, waiting) else []
+            return (
+                [Join(channel, watch=self._watches(channel))] if self._waiting.enter(channel, waiting) else []
+            )
         return self._join(waiting, channel)
 
-    def joined(self, channel: str) -> list[Effect]:
-        """Let those onto a channel who waited for it."""
+    def joined(self, channel: str, elsewhere: Elsewhere) -> list[Effect]:
+        """Let those onto a channel who waited for it; the other nodes have *elsewhere* there."""
+        if not (everybody := self._waiting.empty(channel)):
+            return []
+        subscribers = self.channels[channel] = Subscribers()
+        subscribers.learn(Change(elsewhere.count, elsewhere.members))
+        if elsewhere.cached is not None:
+            self._last.put(channel, elsewhere.cached)
         effects: list[Effect] = []
-        for waiting in self._waiting.empty(channel):
+        for waiting in everybody:
             try:
                 if waiting.member is not None:
                     self._check_seat(channel, waiting.member)
@@ -74,6 +85,26 @@ class Membership:
                 )
             else:
                 effects += self._join(waiting, channel)
+        if not subscribers:
+            del self.channels[channel]
+            effects += self._left(channel)
+        return effects
+
+    def learned(self, channel: str, change: Change) -> list[Effect]:
+        """Note what is new on other nodes; the subscribers here hear of it."""
+        if (subscribers := self.channels.get(channel)) is None:
+            return []
+        # What was on the bus since is newer.
+        if change.cached is not None and channel not in self._last:
+            self._last.put(channel, change.cached)
+        before, audience = subscribers.total, subscribers.audience
+        new = subscribers.learn(change)
+        effects: list[Effect] = [
+            Push(frames.member_added(channel, user_id, info), audience) for user_id, info in new.came.items()
+        ]
+        effects += [Push(frames.member_removed(channel, user_id), audience) for user_id in new.gone]
+        if self._counting and new.count != before:
+            effects += self._counts.changed(channel, subscribers, here=False)
         return effects
 
     def leave(self, connection: Connection, channel: str) -> list[Effect]:
@@ -84,27 +115,30 @@ class Membership:
             return []
         user_id = connection.channels.pop(channel)
         subscribers = self.channels[channel]
-        last = subscribers.remove(connection, user_id)
         effects: list[Effect] = []
-        if last and user_id is not None:
+        if subscribers.remove(connection, user_id) and user_id is not None:
             if subscribers:
                 effects.append(Push(frames.member_removed(channel, user_id), subscribers.audience))
-            effects.append(Notify("member_removed", channel, {"user_id": user_id}))
+            effects += self._news("member_removed", channel, user_id)
+        if self._peers:
+            gone = () if user_id is None or subscribers.is_here(user_id) else (user_id,)
+            effects.append(Report(channel, Change(len(subscribers), gone=gone), self._tells(channel)))
         if subscribers:
             return [*effects, *self._counted(channel, subscribers)]
         del self.channels[channel]
-        effects.append(Notify("channel_vacated", channel))
-        return [*effects, *self._left(channel)] if self._peers else effects
+        return [*effects, *self._news("channel_vacated", channel), *self._left(channel)]
 
     def clear(self) -> list[Effect]:
         """Let everybody off every channel; there is nobody left to hear of it but webhooks."""
         effects: list[Effect] = []
         for channel, subscribers in self.channels.items():
-            effects += [
-                Notify("member_removed", channel, {"user_id": user_id}) for user_id in subscribers.members
-            ]
-            effects.append(Notify("channel_vacated", channel))
-            effects += self._left(channel) if self._peers else []
+            here = [user_id for user_id in subscribers.members if subscribers.is_here(user_id)]
+            for user_id in here:
+                effects += self._news("member_removed", channel, user_id)
+            effects += (
+                [Report(channel, Change(0, gone=tuple(here)), self._tells(channel))] if self._peers else []
+            )
+            effects += [*self._news("channel_vacated", channel), *self._left(channel)]
         effects += [Leave(channel) for channel in self._waiting.clear()]
         self.channels.clear()
         return effects
@@ -114,9 +148,10 @@ class Membership:
         self.history.interrupt()
         self._last.clear()
 
-    def keep(self, channel: str, frame: str) -> None:
-        """Remember the last event of a cache channel."""
+    def keep(self, channel: str, frame: str, *, relayed: bool) -> list[Effect]:
+        """Remember the last event of a cache channel; so do the other nodes, if one of them *relayed* it."""
         self._last.put(channel, frame)
+        return [] if relayed or not self._peers else [Keep(channel, frame, self._limits.cache_seconds)]
 
     def tick(self, now: float) -> list[Effect]:
         """Forget what is old, and tell the counts that were put off."""
@@ -126,6 +161,8 @@ class Membership:
 
     def _left(self, channel: str) -> list[Effect]:
         """Leave a channel to the other nodes; what they say there from now on is not heard here."""
+        if not self._peers:
+            return []
         self._last.drop(channel)
         self.history.drop(channel)
         return [Leave(channel)]
@@ -136,17 +173,21 @@ class Membership:
         news: list[Effect] = []
         if (subscribers := self.channels.get(channel)) is None:
             subscribers = self.channels[channel] = Subscribers()
-            news.append(Notify("channel_occupied", channel))
+            news += self._news("channel_occupied", channel)
         others = subscribers.audience
+        came: dict[str, Any] = {}
         if member is None:
             connection.channels[channel] = None
             subscribers.add(connection)
         else:
             connection.channels[channel] = member.id
+            came = {} if subscribers.is_here(member.id) else {member.id: member.info}
             if subscribers.add(connection, member.id, member.info):
                 if others:
                     news.append(Push(frames.member_added(channel, member.id, member.info), others))
-                news.append(Notify("member_added", channel, {"user_id": member.id}))
+                news += self._news("member_added", channel, member.id)
+        if self._peers:
+            news.append(Report(channel, Change(len(subscribers), came), self._tells(channel)))
         return [
             self._acknowledgement(connection, channel),
             *news,
@@ -177,6 +218,19 @@ class Membership:
             return [Push(frame, (connection,))]
         return [Push(frames.cache_miss(channel), (connection,)), Notify("cache_miss", channel)]
 
+    def _news(self, name: str, channel: str, user_id: str | None = None) -> list[Effect]:
+        """Tell the application; with peers it is theirs to say whether that is new on all nodes."""
+        fields = {} if user_id is None else {"user_id": user_id}
+        return [] if self._peers else [Notify(name, channel, fields)]
+
+    def _watches(self, channel: str) -> bool:
+        """Whether it matters who is on a channel elsewhere, or what its last event was."""
+        return is_cached(channel) or self._tells(channel)
+
+    def _tells(self, channel: str) -> bool:
+        """Whether it matters to others who is on a channel here."""
+        return self._counting or kind_of(channel) is Kind.PRESENCE
+
     def _counted(self, channel: str, subscribers: Subscribers) -> list[Effect]:
         return self._counts.changed(channel, subscribers) if self._counting else []
 
@@ -187,7 +241,7 @@ class Membership:
 
     def _check_seat(self, channel: str, member: User) -> None:
         subscribers = self.channels.get(channel)
-        taken = subscribers.user_count if subscribers is not None else 0
+        taken = 0 if subscribers is None else subscribers.user_count
         most = self._limits.presence_members
         if taken >= most and not (subscribers and subscribers.is_member(member.id)):
             raise SubscriptionRefused("LimitReached", f"The channel has {most} members already", 4100)

@@ -6,34 +6,42 @@ from dataclasses import dataclass
 from typing import Any
 
 from broadcaster.protocol.connection import Connection
+from broadcaster.protocol.elsewhere import Change
 
 __all__ = ["Subscribers"]
 
 
 @dataclass(slots=True)
 class _Present:
-    """A user with at least one connection; *info* is what the first of them brought."""
+    """A user with a connection, here or *elsewhere*; *info* is what the first that we know of brought."""
 
     info: Any
-    connections: int
+    connections: int = 0
+    elsewhere: bool = False
 
 
 class Subscribers:
-    """The connections of one channel, in the order they came."""
+    """The connections of one channel, in the order they came; and who is on it on other nodes."""
 
-    __slots__ = ("_audience", "_connections", "_users")
+    __slots__ = ("_audience", "_connections", "_elsewhere", "_users")
 
     def __init__(self) -> None:
         self._connections: dict[Connection, None] = {}
         self._users: dict[str, _Present] = {}
         self._audience: tuple[Connection, ...] | None = None
+        self._elsewhere = 0
 
     def __len__(self) -> int:
         return len(self._connections)
 
     @property
+    def total(self) -> int:
+        """How many connections are subscribed, on all nodes."""
+        return len(self._connections) + self._elsewhere
+
+    @property
     def audience(self) -> tuple[Connection, ...]:
-        """Every connection; the same tuple until one comes or goes, so that a push copies nothing."""
+        """Every connection here; the same tuple until one comes or goes, so that a push copies nothing."""
         if self._audience is None:
             self._audience = tuple(self._connections)
         return self._audience
@@ -49,30 +57,48 @@ class Subscribers:
         return len(self._users)
 
     def is_member(self, user_id: str) -> bool:
-        """Whether a connection of that user is here."""
+        """Whether that user is present."""
         return user_id in self._users
 
     def add(self, connection: Connection, user_id: str | None = None, info: Any = None) -> bool:
-        """Let a connection in; return whether it is the first one of *user_id*."""
+        """Let a connection in; return whether *user_id* was not present before."""
         self._connections[connection] = None
         self._audience = None
         if user_id is None:
             return False
-        if (user := self._users.get(user_id)) is not None:
-            user.connections += 1
-            return False
-        self._users[user_id] = _Present(info, 1)
-        return True
+        is_new = user_id not in self._users
+        self._users.setdefault(user_id, _Present(info)).connections += 1
+        return is_new
 
     def remove(self, connection: Connection, user_id: str | None = None) -> bool:
-        """Let a connection out; return whether it was the last one of *user_id*."""
+        """Let a connection out; return whether *user_id* is not present any more."""
         del self._connections[connection]
         self._audience = None
         if user_id is None:
             return False
         user = self._users[user_id]
         user.connections -= 1
-        if user.connections:
+        return self._forget(user_id)
+
+    def is_here(self, user_id: str) -> bool:
+        """Whether that user has a connection on this node."""
+        user = self._users.get(user_id)
+        return user is not None and user.connections > 0
+
+    def learn(self, change: Change) -> Change:
+        """Note what is new on other nodes; return what of it is new for those here, with the new total."""
+        self._elsewhere = change.count
+        came = {user_id: info for user_id, info in change.came.items() if user_id not in self._users}
+        for user_id, info in change.came.items():
+            self._users.setdefault(user_id, _Present(info)).elsewhere = True
+        known = [user_id for user_id in change.gone if user_id in self._users]
+        for user_id in known:
+            self._users[user_id].elsewhere = False
+        return Change(self.total, came, tuple(user_id for user_id in known if self._forget(user_id)))
+
+    def _forget(self, user_id: str) -> bool:
+        user = self._users[user_id]
+        if user.connections or user.elsewhere:
             return False
         del self._users[user_id]
         return True

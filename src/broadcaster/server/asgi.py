@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote, unquote
 
-from broadcaster.cluster.bus import Bus
+from broadcaster.cluster.group import Group
 from broadcaster.errors import ConfigurationError
 from broadcaster.messages import Message
 from broadcaster.protocol.api import ApiRequest, ApiResponse
@@ -37,8 +37,8 @@ class AsgiServer:
     A mounted application gets no lifespan of its own, so the outer one has to start it:
     `FastAPI(lifespan=server.lifespan)`, or `async with server.running():` inside a lifespan that does
     more. On its own, under an ASGI server, it starts by itself. Silent peers are the ASGI server's to find
-    (uvicorn: `--ws-ping-interval`). *webhook_buffer* is a file in which webhooks wait. Other nodes are on
-    the *bus*. Of *bounds* the ASGI server has its own but for the size of a body and of what is unread.
+    (uvicorn: `--ws-ping-interval`). *webhook_buffer* is a file in which webhooks wait. Other nodes are in
+    the *group*. Of *bounds* the ASGI server has its own but for the size of a body and of what is unread.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class AsgiServer:
         *,
         bounds: Bounds | None = None,
         webhook_buffer: Path | None = None,
-        bus: Bus | None = None,
+        group: Group | None = None,
     ) -> None:
         self._bounds = bounds or Bounds()
-        self._node = Node(apps, encode=str, webhook_buffer=webhook_buffer, bus=bus)
+        self._node = Node(apps, encode=str, webhook_buffer=webhook_buffer, group=group)
 
     @property
     def connection_count(self) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from broadcaster.cluster.bus import Bus
+from broadcaster.cluster.group import Group
 from broadcaster.errors import ConfigurationError
 from broadcaster.messages import Message
 from broadcaster.server.apps import App, Apps
@@ -47,7 +47,7 @@ class Server:
 
     *bounds* are those of every connection. *tls* makes it `wss://`; *proxies* tell on whose behalf they
     connect. Webhooks wait in the SQLite file *webhook_buffer*, which survives the process, or in memory.
-    Other nodes are on the *bus*.
+    Other nodes are in the *group*.
     Where *apps* is a function, it is asked again by `reload()`, and every *reload_seconds* unless that is 0.
     An async context manager; it satisfies the `local` driver, so a `BroadcastManager(server=...)` can
     publish on it without a hop.
@@ -64,7 +64,7 @@ class Server:
         tls: Tls | None = None,
         proxies: Proxies | None = None,
         webhook_buffer: Path | None = None,
-        bus: Bus | None = None,
+        group: Group | None = None,
     ) -> None:
         self._proxies = proxies or Proxies()
         if tls is not None and self._proxies.protocol:
@@ -77,7 +77,7 @@ class Server:
             encode=encode_frame,
             deflate=deflate_frame,
             webhook_buffer=webhook_buffer,
-            bus=bus,
+            group=group,
         )
         self._listener: asyncio.Server | None = None
         self._transports: Transports

@@ -13,13 +13,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from broadcaster.cluster.bus import Bus
+from broadcaster.cluster.group import Group
 from broadcaster.errors import DeliveryError
 from broadcaster.messages import Message
 from broadcaster.protocol.api import ApiRequest, ApiResponse, answer
 from broadcaster.protocol.codes import Code
 from broadcaster.protocol.connection import Connection, Wire
-from broadcaster.protocol.effects import Effect, HangUp, Join, Leave, Notify, Probe, Push, Relay, Terminate
+from broadcaster.protocol.effects import (
+    Effect,
+    HangUp,
+    Join,
+    Keep,
+    Leave,
+    Notify,
+    Probe,
+    Push,
+    Relay,
+    Report,
+    Terminate,
+)
 from broadcaster.protocol.frames import error
 from broadcaster.protocol.handshake import Refusal, Visit, unknown_app
 from broadcaster.protocol.hub import Hub
@@ -46,7 +58,7 @@ class Node:
     *encode* turns the text of a frame into what the shell's wires write; it is called once for each
     message, however many connections get it. So is *deflate*, for the wires that take compressed frames and
     messages that are large enough. Webhooks wait in the file *webhook_buffer*, or in memory. Other nodes are
-    on the *bus*.
+    in the *group*.
     """
 
     def __init__(
@@ -56,7 +68,7 @@ class Node:
         encode: Callable[[str], Any],
         deflate: Callable[[str], Any] | None = None,
         webhook_buffer: Path | None = None,
-        bus: Bus | None = None,
+        group: Group | None = None,
     ) -> None:
         self.draining = False
         self.slow_readers = 0
@@ -68,7 +80,7 @@ class Node:
         self._thread = 0
         self._webhook_buffer = webhook_buffer
         self._webhooks: Webhooks | None = None
-        self._peers = None if bus is None else Peers(bus, first=self._first, perform=self.perform)
+        self._peers = None if group is None else Peers(group, first=self._first, perform=self.perform)
         self._find_apps = provider_of(apps)
         self.serve(self._find_apps())
 
@@ -213,7 +225,7 @@ class Node:
                 case Notify():
                     if self._webhooks is not None:
                         self._webhooks.tell(hub.app.id, effect, time.monotonic())
-                case Join() | Leave() | Relay() | Terminate() if self._peers is not None:
+                case Join() | Keep() | Leave() | Relay() | Report() | Terminate() if self._peers is not None:
                     self._peers.carry_out(hub, effect)
 
     def _first(self) -> str:
@@ -226,7 +238,7 @@ class Node:
             # Only who has webhooks needs their HTTP client.
             from broadcaster.server.webhooks import Webhooks
 
-            self._webhooks = Webhooks(self._webhook_buffer)
+            self._webhooks = Webhooks(self._webhook_buffer, pauses=self._peers is None)
             self._webhooks.update(self.apps)
             self._webhooks.start()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from broadcaster.cluster.bus import Bus
+from broadcaster.cluster.group import Group
 from broadcaster.errors import BroadcastError
 from broadcaster.messages import Message
 from broadcaster.server.apps import Apps
@@ -40,7 +40,7 @@ class ServerThread:
         tls: Tls | None = None,
         proxies: Proxies | None = None,
         webhook_buffer: Path | None = None,
-        bus: Bus | None = None,
+        group: Group | None = None,
     ) -> None:
         self._server = Server(
             apps,
@@ -50,7 +50,7 @@ class ServerThread:
             tls=tls,
             proxies=proxies,
             webhook_buffer=webhook_buffer,
-            bus=bus,
+            group=group,
         )
         self._thread: threading.Thread | None = None
         self._started: Future[None] = Future()

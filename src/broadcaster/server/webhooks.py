@@ -29,14 +29,18 @@ _LOSSES_TOLD_EVERY = 60.0
 class Webhooks:
     """Takes news without waiting; an application's requests are sent in order, one at a time for each URL.
 
-    Events wait in the file at *path*, or in memory. Those that nobody took are logged, and dropped.
+    Events wait in the file at *path*, or in memory. Those that nobody took are logged, and dropped. Bad news
+    is held back for some seconds, unless without *pauses* it comes when it is sure.
     """
 
-    def __init__(self, path: Path | None = None, *, first_pause: float = _FIRST_PAUSE) -> None:
+    def __init__(
+        self, path: Path | None = None, *, first_pause: float = _FIRST_PAUSE, pauses: bool = True
+    ) -> None:
         self._buffer = WebhookBuffer(path)
         self._kept = self._buffer.counts()
         self._poster = Poster()
         self._first_pause = first_pause
+        self._has_pauses = pauses
         self._pauses: dict[str, Pause] = {}
         self._lanes: dict[str, dict[str, _Lane]] = {}
         self._fresh: deque[Waiting] = deque()
@@ -64,7 +68,7 @@ class Webhooks:
     def tell(self, app_id: str, news: Notify, now: float) -> None:
         """Take *news* of an application; it is not waited for."""
         if (pause := self._pauses.get(app_id)) is not None:
-            self._enqueue(app_id, pause.take(news, now))
+            self._enqueue(app_id, pause.take(news, now) if self._has_pauses else [news])
 
     def tick(self, now: float) -> None:
         """Take up what was held back long enough; call it about once a second."""

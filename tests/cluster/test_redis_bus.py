@@ -9,7 +9,7 @@ import pytest
 
 from broadcaster import ConfigurationError
 from broadcaster.cluster.bus import Bus
-from broadcaster.cluster.redis import RedisBus
+from broadcaster.cluster.redis_bus import RedisBus
 from tests.cluster.contract import SECONDS, BusContract, Hearer, until
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
