@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from broadcaster.protocol.effects import Join, Leave, Relay, Terminate
-from broadcaster.protocol.elsewhere import Elsewhere
+from broadcaster.protocol.effects import Join, Keep, Leave, Relay, Report, Terminate
+from broadcaster.protocol.elsewhere import Change, Elsewhere, place_of
 from broadcaster.protocol.limits import Limits
 
 from .conversation import Client, Conversation, data_of
@@ -246,3 +246,111 @@ def test_a_cache_channel_does_not_tell_what_may_not_be_its_last_event(
     heard(conversation, "cache-a")
 
     assert "pusher:cache_miss" in names(ann)
+
+
+# Who is where
+
+
+def test_a_member_of_another_node_is_there_from_the_start(conversation: Conversation) -> None:
+    ann = conversation.connects()
+    ann.take()
+    ann.joins("presence-a", "ann")
+
+    heard(conversation, "presence-a", Elsewhere(2, {"bob": {"name": "Bob"}}))
+
+    (joined,) = ann.take()
+    assert data_of(joined)["presence"]["hash"] == {"bob": {"name": "Bob"}, "ann": {}}
+
+
+def test_a_user_with_a_connection_here_and_elsewhere_comes_once_and_goes_once(
+    conversation: Conversation,
+) -> None:
+    ann, bob = conversation.joined("presence-a", "ann", "bob")
+    heard(conversation, "presence-a")
+    conversation.silence([ann, bob])
+
+    conversation.perform(conversation.hub.learned("presence-a", Change(2, {"bob": None, "cid": None})))
+    assert [data_of(frame)["user_id"] for frame in ann.take()] == ["cid"]
+    bob.disconnects()
+    assert ann.take() == []
+    conversation.perform(conversation.hub.learned("presence-a", Change(0, gone=("bob", "cid", "dan"))))
+
+    assert [data_of(frame)["user_id"] for frame in ann.take()] == ["bob", "cid"]
+
+
+def test_what_is_new_here_is_reported_and_webhooks_are_left_to_the_group(conversation: Conversation) -> None:
+    ann = conversation.connects()
+    ann.joins("presence-a", "ann", {"name": "Ann"})
+    heard(conversation, "presence-a")
+    ann.disconnects()
+
+    assert conversation.reports == [
+        Report("presence-a", Change(1, {"ann": {"name": "Ann"}})),
+        Report("presence-a", Change(0, gone=("ann",))),
+    ]
+    assert conversation.news == []
+
+
+def test_a_channel_that_is_full_elsewhere_is_refused_and_left() -> None:
+    conversation = Conversation(Limits(presence_members=1), peers=True)
+    ann = conversation.connects()
+    ann.take()
+    ann.joins("presence-a", "ann")
+
+    heard(conversation, "presence-a", Elsewhere(1, {"bob": None}))
+
+    assert names(ann) == ["pusher:subscription_error"]
+    assert conversation.outside == [Join("presence-a", watch=True), Leave("presence-a")]
+
+
+def test_the_subscribers_of_all_nodes_are_counted() -> None:
+    conversation = Conversation(peers=True, subscription_counts=True)
+    ann = conversation.connects()
+    ann.take()
+    ann.subscribes("a")
+    heard(conversation, "a", Elsewhere(4))
+    assert data_of(ann.take()[1]) == {"subscription_count": 5}
+    told = len(conversation.news)
+
+    conversation.perform(conversation.hub.learned("a", Change(6)))
+
+    assert data_of(ann.take()[0]) == {"subscription_count": 7}
+    assert len(conversation.news) == told
+
+
+def test_the_last_event_of_a_cache_channel_is_kept_for_all_nodes(conversation: Conversation) -> None:
+    conversation.perform(conversation.hub.broadcast("news", ["cache-a"], "1"))
+    (kept,) = conversation.reports
+    assert isinstance(kept, Keep)
+    ann = conversation.connects()
+    ann.take()
+
+    ann.subscribes("cache-a")
+    heard(conversation, "cache-a", Elsewhere(cached=kept.frame.replace("1", "2")))
+
+    assert [frame["data"] for frame in ann.take()] == ["{}", "2"]
+
+
+def test_whoever_watches_users_hears_when_it_is_known_of_all(conversation: Conversation) -> None:
+    ann = conversation.connects()
+    ann.take()
+    answer = ann.signs_in("ann", watchlist=["bob", "cid"])
+    assert [frame["event"] for frame in answer] == ["pusher:signin_success"]
+
+    heard(conversation, place_of("bob"), Elsewhere(1))
+    assert ann.take() == []
+    heard(conversation, place_of("cid"))
+    assert data_of(ann.take()[0])["events"] == [
+        {"name": "online", "user_ids": ["bob"]},
+        {"name": "offline", "user_ids": ["cid"]},
+    ]
+    conversation.perform(conversation.hub.learned(place_of("bob"), Change(0)))
+    assert data_of(ann.take()[0])["events"] == [{"name": "offline", "user_ids": ["bob"]}]
+    ann.disconnects()
+
+    watched = [place_of("bob"), place_of("cid")]
+    assert conversation.outside == [
+        *(Join(place, watch=True) for place in watched),
+        *(Leave(place) for place in watched),
+    ]
+    assert conversation.reports == [Report(place_of("ann"), Change(count)) for count in (1, 0)]

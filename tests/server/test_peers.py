@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
 from tests.server.clients import APP, CREDENTIALS, Client, call, client, plain, wait_until
 
+ROOT = Path(__file__).parents[2]
 PREFIX = "shop-database-"
 OTHER = App(id="9", key="other", secret="other-secret")
 APPS = [replace(APP, history=("kept*",)), OTHER]
@@ -55,6 +59,35 @@ def post(server: ServerThread, channel: str, data: object, **more: object) -> No
 
 def next_data(browser: Client) -> Any:
     return json.loads(browser.receive()["data"])
+
+
+def next_user(frame: Any) -> str:
+    return str(json.loads(frame["data"])["user_id"])
+
+
+def sign_in(browser: Client, user_id: str, **more: object) -> None:
+    data = json.dumps({"id": user_id, **more})
+    auth = CREDENTIALS.user_auth(browser.socket_id, data)
+    browser.send("pusher:signin", data={"auth": auth, "user_data": data})
+    assert browser.receive()["event"] == "pusher:signin_success"
+
+
+@contextmanager
+def node_of_its_own(channel: str, user_id: str, url: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A node in a process of its own, with a member on *channel*."""
+    program = f"""
+import sys
+from tests.server import test_peers
+with test_peers.node({url!r}, lease=2.0) as server, test_peers.clients(server) as [browser]:
+    browser.subscribe({channel!r}, user_id={user_id!r})
+    sys.stdin.read()
+"""
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_an_event_reaches_the_clients_of_every_node(nodes: tuple[ServerThread, ServerThread]) -> None:
@@ -99,7 +132,8 @@ def test_a_whisper_reaches_the_clients_of_every_node_but_its_sender(
     with clients(one, one, other) as [ann, bob, cid]:
         for browser, user in ((ann, "ann"), (bob, "bob"), (cid, "cid")):
             browser.subscribe("presence-room", user_id=user)
-        ann.receive()  # bob has come
+        assert [ann.receive()["event"] for _ in range(2)] == ["pusher_internal:member_added"] * 2
+        assert bob.receive()["event"] == "pusher_internal:member_added"
 
         ann.send("client-typing", channel="presence-room", data={"n": 1})
 
@@ -141,15 +175,71 @@ def test_a_user_is_terminated_on_whatever_node_it_is(nodes: tuple[ServerThread, 
     one, other = nodes
     with clients(one, other, other) as browsers:
         for browser, user in zip(browsers, ("ann", "ann", "bob"), strict=True):
-            data = json.dumps({"id": user})
-            auth = CREDENTIALS.user_auth(browser.socket_id, data)
-            browser.send("pusher:signin", data={"auth": auth, "user_data": data})
-            assert browser.receive()["event"] == "pusher:signin_success"
+            sign_in(browser, user)
 
         assert call(one.port, "POST", "/apps/3/users/ann/terminate_connections").status == 200
 
         assert [browser.receive()["data"]["code"] for browser in browsers[:2]] == [4009, 4009]
         assert browsers[2].is_alive()
+
+
+# Who is where
+
+
+def test_a_presence_channel_has_the_members_of_every_node(nodes: tuple[ServerThread, ServerThread]) -> None:
+    one, other = nodes
+    with clients(one, other, one) as [ann, bob, tab]:
+        ann.subscribe("presence-room", user_id="ann")
+        joined = bob.subscribe("presence-room", user_id="bob")
+        assert sorted(json.loads(joined["data"])["presence"]["ids"]) == ["ann", "bob"]
+        assert next_user(ann.receive()) == "bob"
+        tab.subscribe("presence-room", user_id="bob")
+
+        bob.send("pusher:unsubscribe", data={"channel": "presence-room"})
+        tab.send("pusher:unsubscribe", data={"channel": "presence-room"})
+
+        left = ann.receive()
+        assert (left["event"], next_user(left)) == ("pusher_internal:member_removed", "bob")
+        assert ann.is_alive()
+
+
+def test_whoever_watches_a_user_hears_of_it_from_every_node(nodes: tuple[ServerThread, ServerThread]) -> None:
+    one, other = nodes
+    with clients(one) as [ann]:
+        sign_in(ann, "ann", watchlist=["bob"])
+        assert next_data(ann) == {"events": [{"name": "offline", "user_ids": ["bob"]}]}
+        with clients(other) as [bob]:
+            sign_in(bob, "bob", watchlist=["ann"])
+            assert next_data(bob) == {"events": [{"name": "online", "user_ids": ["ann"]}]}
+            assert next_data(ann) == {"events": [{"name": "online", "user_ids": ["bob"]}]}
+
+        assert next_data(ann) == {"events": [{"name": "offline", "user_ids": ["bob"]}]}
+
+
+def test_the_last_event_of_a_cache_channel_is_known_to_every_node(
+    nodes: tuple[ServerThread, ServerThread], redis: RedisServer
+) -> None:
+    one, other = nodes
+    post(one, "cache-board", 7)
+    wait_until(lambda: redis.client().exists(f"{{{PREFIX}broadcaster}}:cached:3/cache-board"))
+
+    with clients(other) as [browser]:
+        browser.subscribe("cache-board")
+
+        assert next_data(browser) == 7
+
+
+def test_the_members_of_a_node_that_is_killed_leave_once(redis: RedisServer) -> None:
+    with node(redis.url(), lease=2.0) as one, clients(one) as [ann]:
+        ann.subscribe("presence-killed", user_id="ann")
+        with node_of_its_own("presence-killed", "bob", redis.url()) as killed:
+            assert next_user(ann.receive()) == "bob"
+
+            killed.kill()
+
+            left = ann.receive()
+        assert (left["event"], next_user(left)) == ("pusher_internal:member_removed", "bob")
+        assert ann.is_alive()
 
 
 # Without a hop

@@ -22,9 +22,10 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 from typing import Any, TypeAlias
 
+from broadcaster.cluster._own import Part
 from broadcaster.cluster.replicas import Share, token_of
 from broadcaster.cluster.roster import split
-from broadcaster.encoding import decode
+from broadcaster.encoding import decode, encode
 from broadcaster.protocol.elsewhere import user_at
 
 __all__ = ["Command", "Ledger", "read_look"]
@@ -67,16 +68,18 @@ class Ledger:
         keys = [self._key("nodes"), self._key("farewells")]
         return self._run("beat", keys, node, self._lease, str(_FAREWELLS))
 
-    def share(
-        self, node: str, place: str, count: int, users: Sequence[tuple[str, str, bool]], *, quiet: bool
-    ) -> Command:
-        """Note that *node* has *count* connections, and *users*: id, info as JSON or nothing, and quietness.
+    def share(self, node: str, part: Part) -> Command:
+        """Note what *node* has at a place.
 
         The answer is nothing when the node has no lease; or the time, whether it is occupied now, who came.
         """
+        place, known = part.place, part.share.known
         app_id, name = split(place)
         is_user = user_at(name) is not None
-        quieted = [(user_id, info, "quiet" if is_quiet else "") for user_id, info, is_quiet in users]
+        users = [
+            *((user_id, encode(info), _quiet(user_id in known)) for user_id, info in part.came.items()),
+            *((user_id, "", "") for user_id in part.gone),
+        ]
         return self._run(
             "share",
             [
@@ -90,10 +93,10 @@ class Ledger:
             ],
             node,
             place,
-            str(count),
-            "quiet" if quiet else "",
+            str(part.count),
+            _quiet(part.share.is_known),
             "0" if is_user else self._pause,
-            *(text for user in quieted for text in user),
+            *(text for user in users for text in user),
         )
 
     def look(self, place: str) -> Command:
@@ -148,6 +151,10 @@ def read_look(answer: Sequence[Any], *, own: str) -> tuple[int, dict[str, Share]
             if node in shares:
                 shares[node].members[user_id] = decode(info)
     return int(clock), shares, None if cached is None else cached.decode()
+
+
+def _quiet(is_known: object) -> str:
+    return "quiet" if is_known else ""
 
 
 def _pairs(answer: Sequence[bytes]) -> list[tuple[str, str]]:

@@ -63,7 +63,7 @@ class Own:
         share.changed.update(change.came, change.gone)
         self._untold[place] = None
 
-    def begin(self, *, buried: bool) -> None:
+    def begin(self, buried: int) -> None:
         """Have everything to tell, under a new name; *buried* where the others hold that all are gone."""
         for place, share in list(self._shares.items()):
             share.at = 0

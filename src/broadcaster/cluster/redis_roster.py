@@ -8,17 +8,16 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from broadcaster.cluster._again import run_again
+from broadcaster.cluster._asks import Ask, Question, nothing, say
 from broadcaster.cluster._ledger import Command, Ledger, read_look
 from broadcaster.cluster._own import Own, Part
-from broadcaster.cluster._redis_link import Link, Links, Refusal
+from broadcaster.cluster._redis_link import Link, Links
 from broadcaster.cluster._watched import Look, Watched
 from broadcaster.cluster.replicas import News, token_of
-from broadcaster.cluster.roster import PAUSE, Happened, Learned, Occupancy, Tell, place_in
-from broadcaster.encoding import encode
+from broadcaster.cluster.roster import PAUSE, Happened, Learned, Occupancy, Tell, place_in, split
 from broadcaster.protocol.elsewhere import Change, Elsewhere
 
 __all__ = ["RedisRoster"]
@@ -30,28 +29,6 @@ _CACHED = 10_000
 _QUESTIONS = 1_000
 _BEATS = 5
 """How often a lease is renewed before it could end; it is granted for fewer, so that it has ended by then."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Ask:
-    """A command, and what takes its answer."""
-
-    command: Command
-    take: Callable[[Any], None]
-
-
-@dataclass(slots=True)
-class _Question:
-    """Commands whose answers somebody waits for."""
-
-    commands: Sequence[Command]
-    future: asyncio.Future[list[Any]]
-    answers: list[Any] = field(default_factory=list)
-
-    def take(self, answer: Any) -> None:
-        self.answers.append(answer)
-        if len(self.answers) == len(self.commands) and not self.future.done():
-            self.future.set_result(self.answers)
 
 
 class RedisRoster:
@@ -85,7 +62,7 @@ class RedisRoster:
         self._own = Own()
         self._watched = Watched()
         self._cached: dict[str, tuple[str, int]] = {}
-        self._questions: deque[_Question] = deque()
+        self._questions: deque[Question] = deque()
         self._dead: set[str] = set()
         self._beat_at = 0.0
         self._certain_at = 0.0
@@ -173,8 +150,7 @@ class RedisRoster:
             if cursor == b"0":
                 break
         counted = await self.count(places)
-        after = len(place_in(app_id, ""))
-        return {place[after:]: found for place, found in counted.items() if found.connections}
+        return {split(place)[1]: found for place, found in counted.items() if found.connections}
 
     async def users(self, place: str) -> list[str]:
         """See `Roster.users()`."""
@@ -183,9 +159,9 @@ class RedisRoster:
 
     async def aclose(self, seconds: float) -> None:
         """See `Roster.aclose()`."""
+        self._is_closing = True
         if self._task is None:
             return
-        self._is_closing = True
         if self._settled.is_set():
             self._former.append(self._node)
             self._settled.clear()
@@ -201,7 +177,7 @@ class RedisRoster:
     async def _ask(self, commands: Sequence[Command]) -> list[Any]:
         if self._was_away or self._task is None or len(self._questions) >= _QUESTIONS:
             raise ConnectionError("Redis is away")
-        question = _Question(commands, asyncio.get_running_loop().create_future())
+        question = Question(commands, asyncio.get_running_loop().create_future())
         self._questions.append(question)
         self._more.set()
         async with asyncio.timeout(2 * self._seconds):
@@ -211,11 +187,11 @@ class RedisRoster:
         link = self._links.link()
         try:
             await link.open()
-            await _say(link, [_Ask(command, _nothing) for command in self._ledger.load()])
+            await say(link, [Ask(command, nothing) for command in self._ledger.load()])
             await self._begin(link)
             while True:
                 if asks := self._asks():
-                    await _say(link, asks)
+                    await say(link, asks)
                 elif not self._settled.is_set():
                     self._settle()
                 else:
@@ -232,8 +208,7 @@ class RedisRoster:
             _logger.error("Redis is away (%s): who is where is known of this node only", error)
         self._was_away = True
         for question in self._questions:
-            if not question.future.done():
-                question.future.set_exception(ConnectionError("Redis is away"))
+            question.fail(ConnectionError("Redis is away"))
         self._questions.clear()
         self._watched.be_ready()
 
@@ -248,14 +223,9 @@ class RedisRoster:
         now = asyncio.get_running_loop().time()
         # Until then others may be about to come back as well.
         self._beat_at, self._certain_at = now + self._beat, now + self._lease
-        await _say(
+        await say(
             link,
-            [
-                _Ask(
-                    self._ledger.register(self._node, self._former),
-                    lambda buried: self._own.begin(buried=bool(buried)),
-                )
-            ],
+            [Ask(self._ledger.register(self._node, self._former), self._own.begin)],
         )
         self._watched.look_at_all()
 
@@ -274,30 +244,30 @@ class RedisRoster:
                 async with asyncio.timeout_at(self._beat_at):
                     await self._more.wait()
 
-    def _asks(self) -> list[_Ask]:
+    def _asks(self) -> list[Ask]:
         """Return what is to be said next; a question after what it may depend on."""
         asks = self._beats() + [self._share(part) for part in self._own.take(_AT_ONCE)]
         asks += [self._look(look) for look in self._watched.take(_AT_ONCE)]
         while self._cached and len(asks) < _AT_ONCE:
             place = next(iter(self._cached))
             frame, seconds = self._cached.pop(place)
-            asks.append(_Ask(self._ledger.keep(place, frame, seconds), _nothing))
+            asks.append(Ask(self._ledger.keep(place, frame, seconds), nothing))
         if self._own.is_told:
             while self._questions and len(asks) < 2 * _AT_ONCE:
                 question = self._questions.popleft()
-                asks += [_Ask(command, question.take) for command in question.commands]
+                asks += [Ask(command, question.take) for command in question.commands]
         if not asks:
             asks += [self._bury(node, alive=True) for node in self._former]
             asks += [self._bury(node, alive=False) for node in self._dead]
         return asks
 
-    def _beats(self) -> list[_Ask]:
+    def _beats(self) -> list[Ask]:
         now = asyncio.get_running_loop().time()
         if self._is_closing or now < self._beat_at:
             return []
         self._beat_at = now + self._beat
         known = self._watched.nodes
-        return [_Ask(self._ledger.beat(self._node), lambda answer: self._take_beat(answer, known))]
+        return [Ask(self._ledger.beat(self._node), lambda answer: self._take_beat(answer, known))]
 
     def _take_beat(self, answer: Any, known: frozenset[str]) -> None:
         if answer is None:
@@ -314,15 +284,8 @@ class RedisRoster:
             place, _, user_id = farewell.decode().partition("\n")
             self._happened(place, "member_removed" if user_id else "channel_vacated", user_id or None)
 
-    def _share(self, part: Part) -> _Ask:
-        users = [
-            *((user_id, encode(info), user_id in part.share.known) for user_id, info in part.came.items()),
-            *((user_id, "", False) for user_id in part.gone),
-        ]
-        return _Ask(
-            self._ledger.share(self._node, part.place, part.count, users, quiet=part.share.is_known),
-            lambda answer: self._take_share(part, answer),
-        )
+    def _share(self, part: Part) -> Ask:
+        return Ask(self._ledger.share(self._node, part), lambda answer: self._take_share(part, answer))
 
     def _take_share(self, part: Part, answer: Any) -> None:
         if answer is None:
@@ -337,30 +300,17 @@ class RedisRoster:
         for user_id in came:
             self._happened(part.place, "member_added", user_id.decode())
 
-    def _look(self, look: Look) -> _Ask:
+    def _look(self, look: Look) -> Ask:
         def take(answer: Any) -> None:
             clock, shares, cached = read_look(answer, own=self._token)
             self._watched.looked(look, clock, shares, cached, hold=not self._is_certain)
 
-        return _Ask(self._ledger.look(look.name), take)
+        return Ask(self._ledger.look(look.name), take)
 
-    def _bury(self, node: str, *, alive: bool) -> _Ask:
+    def _bury(self, node: str, *, alive: bool) -> Ask:
         def take(left: Any) -> None:
             if not left:
                 self._dead.discard(node)
                 self._former = [name for name in self._former if name != node]
 
-        return _Ask(self._ledger.bury(node, alive=alive), take)
-
-
-async def _say(link: Link, asks: Sequence[_Ask]) -> None:
-    await link.send(*(ask.command for ask in asks))
-    for ask in asks:
-        answer = await link.read()
-        if isinstance(answer, Refusal):
-            raise ConnectionError(f"it refuses {ask.command[0]!r}: {answer}")
-        ask.take(answer)
-
-
-def _nothing(answer: Any) -> None:
-    """Take what says nothing."""
+        return Ask(self._ledger.bury(node, alive=alive), take)
