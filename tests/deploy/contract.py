@@ -128,9 +128,7 @@ class ProxyContract(ABC):
         with BroadcastManager.from_env() as broadcast:
             yield broadcast
 
-    def test_connections_are_shared_among_the_nodes(
-        self, run: Callable[..., list[Node]], site: Site
-    ) -> None:
+    def test_connections_are_shared_among_the_nodes(self, run: Callable[..., list[Node]], site: Site) -> None:
         run()
 
         with ExitStack() as open_ones:

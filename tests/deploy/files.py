@@ -12,7 +12,17 @@ from typing import Any
 
 import yaml
 
-__all__ = ["DEPLOY", "ROOT", "Stage", "compose", "dockerfile", "interpolated", "manifests", "unit", "unit_command"]
+__all__ = [
+    "DEPLOY",
+    "ROOT",
+    "Stage",
+    "compose",
+    "dockerfile",
+    "interpolated",
+    "manifests",
+    "unit",
+    "unit_command",
+]
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

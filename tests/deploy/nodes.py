@@ -81,4 +81,3 @@ def nodes(folder: Path, *, count: int = 2, per_address: int = 0) -> Iterator[lis
             running.callback(node.end, signal.SIGKILL)
             node.start()
         yield found
-

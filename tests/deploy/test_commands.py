@@ -27,7 +27,7 @@ def commands() -> dict[str, list[str]]:
     for path, manifest in manifests():
         if manifest["kind"] == "Deployment":
             found[path.name] = manifest["spec"]["template"]["spec"]["containers"][0]["args"]
-    for number, line in enumerate(re.findall(r"^broadcaster (.+)$", PAGE.read_text(), re.M)):
+    for number, line in enumerate(re.findall(r"^broadcaster (.+)$", PAGE.read_text(), re.MULTILINE)):
         found[f"deploy.md {number}"] = shlex.split(line, comments=True)
     return found
 

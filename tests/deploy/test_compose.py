@@ -32,7 +32,7 @@ NODES = ("node-1", "node-2")
 
 
 def example() -> dict[str, str]:
-    return dict(re.findall(r"^(\w+)=(.*)$", (DEPLOY / ".env.example").read_text(), re.M))
+    return dict(re.findall(r"^(\w+)=(.*)$", (DEPLOY / ".env.example").read_text(), re.MULTILINE))
 
 
 def service(name: str) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def test_a_node_has_more_time_to_stop_than_it_takes() -> None:
 
 
 class Started:
-    """What compose starts, started here without it: on free ports, and found there under this machine's name."""
+    """What compose starts, started here without it, on free ports of this machine."""
 
     def __init__(self, running: ExitStack) -> None:
         self._running = running
@@ -180,6 +180,8 @@ def test_what_is_said_in_the_application_is_heard_on_every_node(started: Started
 def test_redis_takes_nobody_without_the_password(started: Started) -> None:
     command = ["redis-cli", "-p", str(started.ports["redis"]), "ping"]
 
-    result = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False, env=clean_environment())
+    result = subprocess.run(
+        command, capture_output=True, timeout=SECONDS, check=False, env=clean_environment()
+    )
 
     assert b"NOAUTH" in result.stdout

@@ -37,9 +37,7 @@ def test_the_last_stage_is_the_server_and_nobody_runs_as_root() -> None:
 
 
 def test_nothing_is_copied_that_the_ignore_file_keeps_out() -> None:
-    allowed = {
-        line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")
-    }
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
 
     assert set(copied("build") + copied("example")) == allowed
 

@@ -26,8 +26,7 @@ def main_file(folder: Path, configuration: Path = CONFIGURATION) -> Path:
     """Write what a distribution has as /etc/nginx/nginx.conf: what includes the file below."""
     path = folder / "nginx.conf"
     places = "".join(
-        f"{kind}_temp_path {folder}/{kind};"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     path.write_text(
         f"pid {folder}/nginx.pid; worker_processes 2; error_log stderr warn;\n"
@@ -50,7 +49,9 @@ class TestNginx(ProxyContract):
             f"access_log {folder}/access.log broadcaster;"
         )
         daemon = ["-g", "daemon off;"]
-        child = Child("nginx", "-p", str(folder), "-e", "stderr", "-c", str(main_file(folder)), *daemon, stdout=None)
+        child = Child(
+            "nginx", "-p", str(folder), "-e", "stderr", "-c", str(main_file(folder)), *daemon, stdout=None
+        )
         try:
             wait_until(lambda: _answers(site), seconds=START)
             yield
@@ -75,12 +76,23 @@ def _answers(site: Site) -> bool:
 
 
 def directives(name: str) -> list[str]:
-    return re.findall(rf"^\s*{name} ([^;]+);", CONFIGURATION.read_text(), re.M)
+    return re.findall(rf"^\s*{name} ([^;]+);", CONFIGURATION.read_text(), re.MULTILINE)
 
 
 def check(folder: Path, *words: str) -> None:
     """Let nginx read what is in *folder*, and start nothing."""
-    command = ["nginx", "-t", "-q", "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf"), *words]
+    command = [
+        "nginx",
+        "-t",
+        "-q",
+        "-p",
+        str(folder),
+        "-e",
+        "stderr",
+        "-c",
+        str(folder / "nginx.conf"),
+        *words,
+    ]
     result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert result.returncode == 0, result.stderr
     assert not result.stderr
@@ -116,7 +128,7 @@ def test_the_files_of_compose_are_right_as_they_are_shipped(tmp_path: Path) -> N
 
 def test_compose_names_its_own_services(tmp_path: Path) -> None:
     text = "".join(path.read_text() for path in (DEPLOY / "compose" / "nginx").rglob("*.conf"))
-    named = set(re.findall(r"^(?:server|\s+proxy_pass) (?:http://)?([\w-]+):", text, re.M))
+    named = set(re.findall(r"^(?:server|\s+proxy_pass) (?:http://)?([\w-]+):", text, re.MULTILINE))
 
     assert named == {"node-1", "node-2", "app"}
     assert named <= set(compose()["services"])
@@ -138,4 +150,4 @@ def test_a_connection_that_is_kept_for_the_next_request_ends_before_the_node_end
 
 @pytest.mark.parametrize("name", ["ip_hash", "sticky", "hash"])
 def test_nothing_is_sticky(name: str) -> None:
-    assert not re.search(rf"^\s*{name}\b", CONFIGURATION.read_text(), re.M)
+    assert not re.search(rf"^\s*{name}\b", CONFIGURATION.read_text(), re.MULTILINE)
