@@ -32,7 +32,7 @@ nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv"
 nox.options.download_python = "never"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "types", "tests", "docs", "e2e", "bench"]
+nox.options.sessions = ["lint", "types", "tests", "docs", "e2e", "deploy", "bench"]
 
 
 def install(session: nox.Session, group: str) -> None:
@@ -98,6 +98,14 @@ def e2e(session: nox.Session) -> None:
     with session.chdir("tests/e2e"):
         session.run("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", external=True)
     session.run("pytest", "tests/e2e", *session.posargs)
+
+
+@nox.session
+def deploy(session: nox.Session) -> None:
+    """Check the files in deploy/, and run the proxies and commands in them."""
+    need(session, REDIS | {"caddy": "caddy", "nginx": "nginx", "systemd-analyze": "systemd"})
+    install(session, "deploy")
+    session.run("pytest", "tests/deploy", *session.posargs)
 
 
 @nox.session

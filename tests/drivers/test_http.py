@@ -476,6 +476,9 @@ async def main():
     driver = Webhook(sys.argv[1], retries=0)
     try:
         driver.deliver(TWICE)
+    except DeliveryError as error:
+        print(error)
+    try:
         await driver.adeliver(TWICE)
     except DeliveryError as error:
         print(error)
@@ -485,9 +488,9 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize(("trusted", "said"), [(True, ""), (False, "certificate verify failed")])
+@pytest.mark.parametrize("trusted", [True, False])
 def test_a_certificate_is_checked_against_those_that_the_system_trusts(
-    loopback: Loopback, tmp_path: Path, trusted: bool, said: str
+    loopback: Loopback, tmp_path: Path, trusted: bool
 ) -> None:
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -505,8 +508,8 @@ def test_a_certificate_is_checked_against_those_that_the_system_trusts(
     )
 
     assert result.stderr == ""
-    assert said in result.stdout
     assert "no answer" not in result.stdout
+    assert result.stdout.count(": certificate verify failed: unable to get") == (0 if trusted else 2)
     assert bool(result.stdout) is not trusted
     assert len(loopback.requests) == (4 if trusted else 0)
 

@@ -168,8 +168,9 @@ def _plain(error: Exception, request: HttpRequest) -> str:
     """Say why, in the words of the system where it was the system that said so."""
     for cause in _causes(error):
         match cause:
-            case ssl.SSLCertVerificationError():
-                return f"certificate verify failed: {cause.verify_message}"
+            # aiohttp's own is one by name only; the real one is its cause.
+            case ssl.SSLCertVerificationError(verify_message=str(why)):
+                return f"certificate verify failed: {why}"
             case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
                 return "what is there does not speak TLS"
             case ConnectionError(errno=int(number)):
