@@ -27,6 +27,7 @@ LAYERS = {
     3: {"cluster", "drivers", "queues"},
     4: {
         "_sources",
+        "_tracing",
         "answers",
         "auth_requests",
         "authorization",
@@ -43,6 +44,7 @@ LAYERS = {
 # Rule 2. The two halves share what lies below them, and meet in what lies above them only.
 SENDING = {
     "_sources",
+    "_tracing",
     "answers",
     "auth_requests",
     "authorization",

@@ -34,6 +34,7 @@ class Content(BaseModel):
 
     driver: str = "log"
     drivers: dict[str, Any] = {}
+    tracing: bool = False
 
 
 def read_environment(env_file: str | Path | None, problems: list[str]) -> tuple[Content, Variables]:
@@ -51,7 +52,8 @@ def read_environment(env_file: str | Path | None, problems: list[str]) -> tuple[
             f"BROADCAST_DRIVER is {env.driver!r} and BROADCAST_CONNECTION is {env.connection!r}; set one"
         )
     driver = env.driver or env.connection or file.driver
-    return Content(driver=driver, drivers=_overlaid(file.drivers, env.drivers)), variables
+    tracing = file.tracing if env.tracing is None else env.tracing
+    return Content(driver=driver, drivers=_overlaid(file.drivers, env.drivers), tracing=tracing), variables
 
 
 def read_toml(path: str | Path, problems: list[str]) -> Content:
@@ -109,6 +111,7 @@ class _Environment(BaseSettings):
     connection: str | None = None
     config: Path | None = None
     drivers: dict[str, dict[str, Any]] = {}
+    tracing: bool | None = None
 
 
 def _read_variables(env_file: str | Path | None, problems: list[str]) -> tuple[_Environment, Variables]:

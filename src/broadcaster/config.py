@@ -35,11 +35,13 @@ class Settings:
     """The name of the *default* driver, and every driver that was configured by name.
 
     *spare* are those that nothing names, as the variables of their kinds describe them: an event may.
+    With *tracing* every delivery is a span of OpenTelemetry.
     """
 
     default: str = "log"
     drivers: Mapping[str, DriverConfig] = field(default_factory=dict)
     spare: Mapping[str, DriverConfig] = field(default_factory=dict, repr=False, compare=False)
+    tracing: bool = False
 
     @classmethod
     def from_env(cls, env_file: str | Path | None = None) -> Settings:
@@ -48,7 +50,8 @@ class Settings:
         `BROADCAST_DRIVER` or `BROADCAST_CONNECTION` names the default driver; `log` when unset.
         `BROADCAST_DRIVERS__EU__DRIVER=pusher`, `BROADCAST_DRIVERS__EU__APP_ID=...` and so on configure
         one more, named `eu`. `BROADCAST_CONFIG` names a TOML file with the same content as a dict; a
-        variable goes before it. A driver that is named like its kind also reads the variables of that
+        variable goes before it. `BROADCAST_TRACING=1` turns *tracing* on.
+        A driver that is named like its kind also reads the variables of that
         kind, such as `PUSHER_APP_KEY`, for what its own table leaves out. An empty variable is an unset one.
         Raises `ConfigurationError`, which names everything that is missing or wrong, never a value.
         """
@@ -84,7 +87,7 @@ class Settings:
         if problems:
             raise ConfigurationError("; ".join(problems))
         spare = {kind: _read_spare(kind, variables) for kind in OPTIONS if variables and kind not in drivers}
-        return cls(content.driver, drivers, spare)
+        return cls(content.driver, drivers, spare, content.tracing)
 
 
 def _read_spare(kind: str, variables: Variables | None) -> DriverConfig:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["current_socket", "is_socket_id", "is_token", "socket_of_request"]
+__all__ = ["current_socket", "is_socket_id", "is_token", "socket_of_request", "trace_headers"]
 
 _socket: ContextVar[str | None] = ContextVar("broadcaster_socket", default=None)
+
+trace_headers: ContextVar[Mapping[str, str] | None] = ContextVar("broadcaster_trace_headers", default=None)
+"""The headers that tell the peer which span a delivery is part of; None without tracing."""
 
 _SOCKET_ID = re.compile(r"[0-9]+\.[0-9]+")
 

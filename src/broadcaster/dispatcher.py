@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from enum import Enum
 from inspect import iscoroutinefunction
 from operator import methodcaller
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from broadcaster._classes import once_per_class
 from broadcaster.channels import Channel, check_name
@@ -28,12 +29,18 @@ from broadcaster.messages import Message
 from broadcaster.signals import Signal, failed, sending, sent
 from broadcaster.transactions import Transactions
 
-__all__ = ["Dispatcher", "Drivers", "Plan"]
+__all__ = ["Dispatcher", "Drivers", "Plan", "Span"]
 
 _logger = logging.getLogger("broadcaster")
 
 # Raised, it would look like a commit that went wrong.
 _LOST = "%r could not all be broadcast after the commit"
+
+
+_NO_SPAN = nullcontext()
+
+Span: TypeAlias = Callable[[str, Sequence[Message]], AbstractContextManager[None]]
+"""Makes a span of the delivery of messages by the driver of that name, which happens inside."""
 
 
 class Drivers(Protocol):
@@ -58,10 +65,11 @@ class Plan:
 
 
 class Dispatcher:
-    """Turns events into plans, and carries plans out through *drivers*."""
+    """Turns events into plans, and carries plans out through *drivers*; each delivery is a *span*."""
 
-    def __init__(self, drivers: Drivers) -> None:
+    def __init__(self, drivers: Drivers, *, span: Span | None = None) -> None:
         self._drivers = drivers
+        self._span = span
         self.transactions = Transactions()
 
     def plan(self, event: Broadcastable, *, to_others: bool = False, via: Via = None) -> Plan | None:
@@ -113,10 +121,11 @@ class Dispatcher:
         for name, (driver, batch) in self._batches(plans).items():
             self._announce(sending, name, batch)
             try:
-                if len(batch) == 1:
-                    driver.deliver(batch[0].message)
-                else:
-                    driver.deliver_many([plan.message for plan in batch])
+                with self._spanned(name, batch):
+                    if len(batch) == 1:
+                        driver.deliver(batch[0].message)
+                    else:
+                        driver.deliver_many([plan.message for plan in batch])
             except DeliveryError as error:
                 errors += self._announce_failed(name, batch, error)
             else:
@@ -129,10 +138,11 @@ class Dispatcher:
         for name, (driver, batch) in self._batches(plans).items():
             self._announce(sending, name, batch)
             try:
-                if len(batch) == 1:
-                    await driver.adeliver(batch[0].message)
-                else:
-                    await driver.adeliver_many([plan.message for plan in batch])
+                with self._spanned(name, batch):
+                    if len(batch) == 1:
+                        await driver.adeliver(batch[0].message)
+                    else:
+                        await driver.adeliver_many([plan.message for plan in batch])
             except DeliveryError as error:
                 errors += self._announce_failed(name, batch, error)
             else:
@@ -160,6 +170,9 @@ class Dispatcher:
                     batches[name] = (self._drivers.driver(name), [])
                 batches[name][1].append(plan)
         return batches
+
+    def _spanned(self, name: str, batch: Sequence[Plan]) -> AbstractContextManager[None]:
+        return _NO_SPAN if self._span is None else self._span(name, [plan.message for plan in batch])
 
     def _announce(self, signal: Signal, name: str, batch: Sequence[Plan]) -> None:
         if signal.receivers:

@@ -17,7 +17,7 @@ from broadcaster.answers import Answer, answer_channels, answer_user
 from broadcaster.auth_requests import AuthRequest
 from broadcaster.authorization import Authorization
 from broadcaster.config import DriverConfig, Settings
-from broadcaster.dispatcher import Dispatcher
+from broadcaster.dispatcher import Dispatcher, Span
 from broadcaster.drivers.base import Driver
 from broadcaster.drivers.failover import FailoverDriver
 from broadcaster.drivers.kinds import DriverFactory, factory_of, known_kinds
@@ -50,7 +50,7 @@ class BroadcastManager:
     def __init__(self, settings: Settings | None = None, *, server: LocalServer | None = None) -> None:
         settings = settings or Settings()
         self.default = settings.default
-        self.dispatcher = Dispatcher(self)
+        self.dispatcher = Dispatcher(self, span=_span() if settings.tracing else None)
         self.rules = ChannelRules()
         self.to_thread: ToThread = asyncio.to_thread
         self._configured = {**settings.spare, **settings.drivers}
@@ -267,6 +267,13 @@ class BroadcastManager:
             f"no driver named {name!r}" if kind == name else f"driver {name!r} has the unknown kind {kind!r}"
         )
         return f"{what}{suggestion(kind, known)}; known: {named(known)}"
+
+
+def _span() -> Span:
+    # Only who wants spans needs OpenTelemetry.
+    from broadcaster._tracing import delivery
+
+    return delivery
 
 
 def _needs_server(**_options: Any) -> Driver:

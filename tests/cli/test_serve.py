@@ -1,7 +1,9 @@
+import json
 import re
 import signal
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -166,3 +168,79 @@ def test_an_address_that_is_no_redis_is_refused_without_its_password() -> None:
     assert process.returncode == 1
     assert "no address of a Redis; write redis://" in text
     assert "hush" not in text
+
+
+# What operators see
+
+
+def second_port(process: subprocess.Popen[str]) -> int:
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    match = re.search(r"metrics on http://127\.0\.0\.1:(\d+)/metrics", line)
+    assert match is not None, line + process.stderr.read()
+    return int(match[1])
+
+
+def test_metrics_are_on_a_port_of_their_own() -> None:
+    with broadcaster("serve", "--dev", "--port", "0", "--metrics-port", "0") as process:
+        port, metrics = port_of(process), second_port(process)
+        with client(port, key="app-key"):
+            told = plain(metrics, "GET", "/metrics").body
+
+        assert 'broadcaster_connections{app_id="1"} 1.0' in told
+        assert plain(metrics, "GET", "/readyz").status == 200
+        assert plain(port, "GET", "/metrics").status == 404
+
+
+def test_a_port_of_metrics_that_is_taken_is_one_line() -> None:
+    with broadcaster("serve", "--dev", "--port", "0") as first:
+        options = ("--port", "0", "--metrics-port", str(port := port_of(first)))
+        with broadcaster("serve", "--dev", *options) as second:
+            _, text = second.communicate(timeout=SECONDS)
+
+    assert second.returncode == 1
+    assert text.startswith(f"broadcaster: cannot listen on 127.0.0.1:{port}: another program does")
+
+
+def test_tracing_is_turned_on_by_a_variable_too() -> None:
+    with broadcaster("serve", "--dev", "--port", "0", env={"BROADCAST_TRACING": "1"}) as process:
+        assert call(port_of(process), "GET", "/apps/1/channels").status == 401
+
+
+def test_as_json_every_line_is_an_object() -> None:
+    with broadcaster("serve", "--dev", "--port", "0", "-v", "--log-format", "json") as process:
+        port = port_of(process)
+        assert call(port, "GET", "/apps/1/channels").status == 401
+        process.send_signal(signal.SIGTERM)
+        _, text = process.communicate(timeout=SECONDS)
+
+    refused, stopped = (json.loads(line) for line in text.splitlines())
+    assert (refused["level"], refused["logger"]) == ("info", "broadcaster.server")
+    assert (refused["status"], refused["route"]) == (401, "/apps/{app_id}/channels")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", refused["time"])
+    assert (stopped["logger"], stopped["message"]) == ("broadcaster.cli", "stopped")
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_no_secret_is_in_the_log_whatever_goes_wrong(tmp_path: Path, log_format: str) -> None:
+    wrong = "wr0ng pass/word"
+    with RedisServer(tmp_path) as redis:
+        url = f"redis://:{quote(wrong, safe='')}@127.0.0.1:{redis.port}"
+        options = ("serve", "--port", "0", "-v", "--log-format", log_format, "--redis", url)
+        with broadcaster(*options, env=CREDENTIALS) as process:
+            port = port_of(process)
+            with client(port) as browser:
+                for auth in (f"{APP.key}:{'0123abcd' * 8}", f"{APP.key}:{APP.secret}"):
+                    browser.send("pusher:subscribe", data={"channel": "private-a", "auth": auth})
+                    assert browser.receive()["event"] == "pusher:subscription_error"
+            forged = f"?auth_key={APP.key}&auth_signature={'0123abcd' * 8}&auth_version=1.0&auth_timestamp=1"
+            assert plain(port, "GET", f"/apps/3/channels{forged}").status == 401
+            assert plain(port, "GET", f"/{APP.secret}?x={wrong[:5]}").status == 404
+            assert call(port, "GET", "/apps/3/channels", credentials=Credentials(APP.key, "x")).status == 401
+            process.send_signal(signal.SIGTERM)
+            _, text = process.communicate(timeout=SECONDS)
+
+    assert "Redis is away" in text
+    assert "refused with 401" in text
+    for secret in (APP.secret, wrong, quote(wrong, safe=""), "0123abcd"):
+        assert secret not in text

@@ -8,13 +8,14 @@ from broadcaster.errors import ProtocolViolation
 from broadcaster.protocol.app import App
 from broadcaster.protocol.commands import SignIn, Subscribe
 from broadcaster.protocol.connection import Connection, User
+from broadcaster.protocol.tally import Tally
 from broadcaster.protocol.verification import SubscriptionRefused, Verifier
 from broadcaster.signing import Credentials
 
 from .conversation import APP, CREDENTIALS, Conversation, channel_auth
 
 KEY = CREDENTIALS.key
-VERIFIER = Verifier(APP)
+VERIFIER = Verifier(APP, Tally())
 
 
 def connection(socket_id: str = "1234.1234", *, user: User | None = None) -> Connection:
@@ -147,7 +148,7 @@ def test_the_pair_that_the_docs_print_with_another_name_is_refused() -> None:
 def test_the_signatures_in_the_sdks_own_tests_are_taken(
     key: str, secret: str, socket_id: str, channel: str, channel_data: str | None, signature: str
 ) -> None:
-    verifier = Verifier(App("1", key, secret))
+    verifier = Verifier(App("1", key, secret), Tally())
 
     member = verifier.admit(connection(socket_id), Subscribe(channel, f"{key}:{signature}", channel_data))
 
@@ -427,7 +428,7 @@ def test_a_sign_in_takes_its_published_signature(user_data: str, signature: str,
     ],
 )
 def test_the_sign_ins_in_the_sdks_own_tests_are_taken(user_data: str, signature: str) -> None:
-    verifier = Verifier(App("1", "thisisaauthkey", "thisisasecret"))
+    verifier = Verifier(App("1", "thisisaauthkey", "thisisasecret"), Tally())
 
     user = verifier.user(connection("12345.6789"), SignIn(f"thisisaauthkey:{signature}", user_data))
 

@@ -9,7 +9,6 @@ from types import FrameType
 import pytest
 
 from broadcaster import ConfigurationError, Message
-from broadcaster.protocol.api import ApiRequest
 from broadcaster.protocol.handshake import Refusal, Visit
 from broadcaster.protocol.limits import Limits
 from broadcaster.server.apps import App
@@ -69,7 +68,7 @@ async def test_closing_hangs_up_on_everybody_with_4100_and_is_told_to_health_che
 
     assert wire.said[-1] == (4100, "Server is going away")
     assert node.connection_count == 0
-    assert node.answer(ApiRequest("GET", "/up")).status == 503
+    assert node.health("/up").status == 503
 
 
 @pytest.mark.parametrize(
@@ -201,9 +200,3 @@ def test_applications_that_cannot_be_served_change_nothing() -> None:
         node.serve([])
 
     assert (node.apps, node.connection_count) == ([OLD], 1)
-
-
-def test_an_application_that_is_disabled_answers_403_to_its_api() -> None:
-    node = Node([replace(OLD, enabled=False)], encode=str)
-
-    assert node.answer(ApiRequest("GET", "/apps/1/channels")).status == 403

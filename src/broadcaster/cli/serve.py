@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import unquote, urlsplit
 
 import typer
 
 from broadcaster.cluster.group import Group
-from broadcaster.server import App, Proxies, Server, Tls
+from broadcaster.server import Admin, App, Proxies, Server, Tls
 from broadcaster.server import serve as run_server
 from broadcaster.server.config import apps_from_env, apps_from_toml, bounds_from_toml
+from broadcaster.server.logs import JsonFormatter, Redaction, TextFormatter
 
 __all__ = ["serve"]
 
 _DEV = App(id="1", key="app-key", secret="app-secret")  # noqa: S106
+
+_logger = logging.getLogger("broadcaster.cli")
+
+
+class LogFormat(StrEnum):
+    """How the log is written."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 def serve(
@@ -56,6 +69,23 @@ def serve(
             help="What the names of channels follow there.", envvar="REDIS_PREFIX", show_envvar=True
         ),
     ] = "",
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(help="A second port, for /metrics, /livez, /readyz and /up.", min=0, max=65535),
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(help="Address of that port.")] = "127.0.0.1",
+    tracing: Annotated[
+        bool,
+        typer.Option(
+            "--tracing",
+            help="Make spans of OpenTelemetry for requests to the HTTP API.",
+            envvar="BROADCAST_TRACING",
+            show_envvar=True,
+        ),
+    ] = False,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="Log lines of text, or JSON objects.")
+    ] = LogFormat.TEXT,
     dev: Annotated[
         bool,
         typer.Option(
@@ -71,9 +101,8 @@ def serve(
     The applications come from the tables [[apps]] of --config, or from BROADCAST_APPS, the same as a JSON
     list, or it is one, from PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET.
     """
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(message)s"
-    )
+    served: list[Server] = []
+    _log_to_stderr(log_format, Redaction(lambda: _secrets(served, redis)), verbose=verbose)
     if dev and host not in {"127.0.0.1", "::1", "localhost"}:
         raise typer.BadParameter(
             "its secret is known to everybody; it serves 127.0.0.1 only", param_hint="--dev"
@@ -87,8 +116,10 @@ def serve(
         return [_DEV] if dev else apps_from_env(env_file)
 
     def announce(server: Server) -> None:
-        served = "; ".join(f"app {app.id}, key {app.key}" for app in server.apps)
-        typer.echo(f"broadcaster: listening on {server.url} ({served})", err=True)
+        names = "; ".join(f"app {app.id}, key {app.key}" for app in server.apps)
+        _say(log_format, f"listening on {server.url} ({names})")
+        if server.admin is not None:
+            _say(log_format, f"metrics on {server.admin.url}")
 
     if tls_key is not None and tls_cert is None:
         raise typer.BadParameter("it is the key of --tls-cert, which is missing", param_hint="--tls-key")
@@ -101,9 +132,12 @@ def serve(
         proxies=Proxies(trusted_proxy or (), protocol=proxy_protocol),
         webhook_buffer=webhook_buffer,
         group=None if redis is None else _group(redis, redis_prefix),
+        admin=None if metrics_port is None else Admin(host=metrics_host, port=metrics_port),
+        tracing=tracing,
     )
+    served.append(server)
     run_server(server, ready=announce)
-    typer.echo("broadcaster: stopped", err=True)
+    _say(log_format, "stopped")
 
 
 def _group(url: str, prefix: str) -> Group:
@@ -111,3 +145,32 @@ def _group(url: str, prefix: str) -> Group:
     from broadcaster.cluster.redis import redis_group
 
     return redis_group(url, prefix=prefix)
+
+
+def _log_to_stderr(log_format: LogFormat, redaction: Redaction, *, verbose: bool) -> None:
+    handler = logging.StreamHandler()
+    json = log_format is LogFormat.JSON
+    handler.setFormatter(JsonFormatter(redaction) if json else TextFormatter(redaction))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
+    # Whether it is verbose or not, it says where it listens.
+    _logger.setLevel(logging.INFO)
+
+
+def _say(log_format: LogFormat, text: str) -> None:
+    if log_format is LogFormat.JSON:
+        _logger.info(text)
+    else:
+        typer.echo(f"broadcaster: {text}", err=True)
+
+
+def _secrets(servers: list[Server], redis: str | None) -> Iterator[str]:
+    """Yield what may not be told, in a log line least of all."""
+    for server in servers:
+        for app in server.apps:
+            yield from (pair.secret for pair in app.keyring.values())
+    try:
+        password = urlsplit(redis or "").password
+    except ValueError:
+        return
+    if password:
+        yield from (password, unquote(password))

@@ -23,6 +23,11 @@ class Bus(Protocol):
         """Whether everything published on the topics that it subscribes to is heard."""
         ...
 
+    @property
+    def dropped(self) -> int:
+        """How much was published here, and could not be told to anybody."""
+        ...
+
     def open(self, heard: Heard, interrupted: Callable[[], None]) -> None:
         """Start on the running event loop.
 
@@ -44,6 +49,8 @@ class Bus(Protocol):
 
 class LocalBus:
     """Connects nodes of one event loop: those that share *topics*, which are who hears what."""
+
+    dropped = 0
 
     def __init__(self, topics: dict[str, dict[LocalBus, Heard]] | None = None) -> None:
         self._topics = {} if topics is None else topics

@@ -43,6 +43,11 @@ class RedisBus:
         """See `Bus.is_connected`."""
         return self._subscriber.is_connected and self._publisher.is_connected
 
+    @property
+    def dropped(self) -> int:
+        """See `Bus.dropped`."""
+        return self._publisher.lost + self._publisher.refused
+
     def open(self, heard: Heard, interrupted: Callable[[], None]) -> None:
         """See `Bus.open()`; it does not wait for Redis."""
         after = len(self._prefix)
@@ -211,7 +216,7 @@ class _Publisher:
         self.said = asyncio.Event()
         self.said.set()
         self.is_connected = False
-        self._lost = 0
+        self.lost = self.refused = 0
 
     def publish(self, topic: str, payload: bytes) -> None:
         self._unsaid.append((topic, payload))
@@ -251,6 +256,7 @@ class _Publisher:
         for said in batch:
             if isinstance(answer := await link.read(), Refusal):
                 # It would say the same the next time.
+                self.refused += 1
                 _logger.error("Redis does not publish for other nodes: %s", answer)
             # One that was lost meanwhile is not here any more.
             if self._unsaid and self._unsaid[0] is said:
@@ -260,9 +266,9 @@ class _Publisher:
         """Drop what is oldest, and say so once in a while."""
         while self._size > _MOST_BYTES:
             self._size -= len(self._unsaid.popleft()[1])
-            self._lost += 1
-            if self._lost == 1 or self._lost % 1_000 == 0:
-                _logger.error("Redis is away for too long: messages for other nodes lost: %d", self._lost)
+            self.lost += 1
+            if self.lost == 1 or self.lost % 1_000 == 0:
+                _logger.error("Redis is away for too long: messages for other nodes lost: %d", self.lost)
 
 
 def _told_by_the_subscriber(error: OSError) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+from broadcaster.context import trace_headers
 from broadcaster.drivers._processes import PerProcess
 from broadcaster.drivers.requests import Attempts, HttpRequest, HttpResponse, attempts
 from broadcaster.messages import Message
@@ -146,6 +148,8 @@ class HttpDriver(Driver):
             await client.aclose()
 
     def _attempts(self, request: HttpRequest) -> Attempts:
+        if traced := trace_headers.get():
+            request = replace(request, headers={**request.headers, **traced})
         return attempts(request, driver=self.name, retries=self._retries, remedies=self.remedies)
 
     def _opened(self) -> Carrier:

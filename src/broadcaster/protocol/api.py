@@ -26,7 +26,7 @@ __all__ = ["ApiRequest", "ApiResponse", "answer"]
 class ApiRequest:
     """A request as it came: *path* still percent-encoded, *query* decoded.
 
-    *ids* is the header `X-Idempotency-Key`, empty when there is none.
+    *ids* is the header `X-Idempotency-Key`, empty when there is none; *headers* are all of them.
     """
 
     method: str
@@ -34,6 +34,7 @@ class ApiRequest:
     query: Sequence[tuple[str, str]] = ()
     body: bytes = field(default=b"", repr=False)
     ids: str = ""
+    headers: Sequence[tuple[str, str]] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ def answer(hub: Hub, request: ApiRequest, *, now: float) -> ApiResponse:
         _check_rate(hub, now)
         body, effects = handler(hub, request, argument)
     except ApiError as error:
+        if error.status == 401:
+            hub.tally.unsigned["api"] += 1
         return ApiResponse(error.status, error.message, allow=error.allow)
     return ApiResponse(200, encode(body), effects)
 
@@ -77,6 +80,7 @@ def _check_replay(hub: Hub, request: ApiRequest) -> None:
 
 def _check_rate(hub: Hub, now: float) -> None:
     if not hub.takes_request(now):
+        hub.tally.limited["api"] += 1
         raise ApiError(429, "too many requests to this application; try again in a second")
 
 
@@ -164,9 +168,11 @@ def _params(request: ApiRequest) -> dict[str, str]:
 
 
 def _push(hub: Hub, triggers: Sequence[Trigger], ids: str) -> list[Effect]:
+    message_ids = read_ids(ids, len(triggers))
+    hub.tally.events["api"] += len(triggers)
     return [
         effect
-        for trigger, message_id in zip(triggers, read_ids(ids, len(triggers)), strict=True)
+        for trigger, message_id in zip(triggers, message_ids, strict=True)
         for effect in hub.broadcast(
             trigger.name,
             trigger.channels,

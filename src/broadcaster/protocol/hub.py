@@ -30,6 +30,7 @@ from broadcaster.protocol.pushes import Pushes
 from broadcaster.protocol.rates import Bucket
 from broadcaster.protocol.recent import Recent
 from broadcaster.protocol.subscribers import Subscribers
+from broadcaster.protocol.tally import Tally
 from broadcaster.protocol.users import Users
 from broadcaster.protocol.verification import Verifier
 from broadcaster.protocol.whispers import objection
@@ -51,7 +52,8 @@ class Hub:
     def __init__(self, app: App, *, epoch: str = "0", peers: bool = False) -> None:
         self.connections: dict[str, Connection] = {}
         self._peers = peers
-        self._membership = Membership(app, epoch=epoch, peers=peers)
+        self.tally = Tally()
+        self._membership = Membership(app, epoch=epoch, peers=peers, tally=self.tally)
         self._pushes = Pushes(app, self._membership)
         self._users = Users(peers=peers)
         self._door = Door(app)
@@ -63,7 +65,7 @@ class Hub:
     def update(self, app: App) -> None:
         """Go on by the rules of *app*; connections stay, and so does what they have joined."""
         self.app = app
-        self._verifier = Verifier(app)
+        self._verifier = Verifier(app, self.tally)
         self._membership.update(app)
         self._door.update(app)
         self._pushes.update(app)
@@ -107,6 +109,7 @@ class Hub:
         connection.touch(now)
         limits = self.app.limits
         if not connection.frames.take(now, per_second=limits.frames_per_second, burst=limits.frame_burst):
+            self.tally.limited["frame"] += 1
             return self._hang_up(connection, Code.BACK_OFF, "Too many frames")
         try:
             return self._obey(connection, parse(text), now)
@@ -244,8 +247,9 @@ class Hub:
 
     def _relay(self, connection: Connection, event: ClientEvent, now: float) -> list[Effect]:
         """Hand a client event to the others on its channel, in the name of the verified sender."""
-        if (refusal := objection(self.app, connection, event, now)) is not None:
+        if (refusal := objection(self.app, connection, event, now, self.tally)) is not None:
             return [Push(frames.error(Code.CLIENT_EVENT_REJECTED, refusal, event.channel), (connection,))]
+        self.tally.events["client"] += 1
         user_id = connection.channels[event.channel]
         frame = frames.client_event(event.name, event.channel, event.data, user_id)
         fields = {"event": event.name, "data": event.data, "socket_id": connection.socket_id}

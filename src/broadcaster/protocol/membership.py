@@ -16,6 +16,7 @@ from broadcaster.protocol.elsewhere import Change, Elsewhere
 from broadcaster.protocol.history import History
 from broadcaster.protocol.recent import Recent
 from broadcaster.protocol.subscribers import Subscribers
+from broadcaster.protocol.tally import Tally
 from broadcaster.protocol.verification import SubscriptionRefused, Verifier
 from broadcaster.protocol.waiting import Waiting, WaitingRoom
 
@@ -25,7 +26,8 @@ __all__ = ["Membership"]
 class Membership:
     """The channels of one application on one node; with *peers* other nodes have them too."""
 
-    def __init__(self, app: App, *, epoch: str, peers: bool) -> None:
+    def __init__(self, app: App, *, epoch: str, peers: bool, tally: Tally) -> None:
+        self._tally = tally
         self._peers = peers
         self._waiting = WaitingRoom()
         self.history = History(app.history, app.limits, epoch=epoch)
@@ -36,7 +38,7 @@ class Membership:
 
     def update(self, app: App) -> None:
         """Go on by the rules of *app*; who is on a channel stays there."""
-        self._verifier = Verifier(app)
+        self._verifier = Verifier(app, self._tally)
         self._limits = app.limits
         self._counting = app.subscription_counts
         self.history.update(app.history, app.limits)

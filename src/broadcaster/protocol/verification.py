@@ -11,6 +11,7 @@ from broadcaster.protocol.app import App
 from broadcaster.protocol.codes import Code
 from broadcaster.protocol.commands import SignIn, Subscribe
 from broadcaster.protocol.connection import Connection, User
+from broadcaster.protocol.tally import Tally
 from broadcaster.signing import Credentials
 
 __all__ = ["SubscriptionRefused", "Verifier"]
@@ -25,9 +26,13 @@ class SubscriptionRefused(Exception):
 
 
 class Verifier:
-    """Checks signatures over the exact text that was received, never over a spelling of our own."""
+    """Checks signatures over the exact text that was received, never over a spelling of our own.
 
-    def __init__(self, app: App) -> None:
+    Those that do not fit are counted in *tally*.
+    """
+
+    def __init__(self, app: App, tally: Tally) -> None:
+        self._tally = tally
         self._keyring = app.keyring
         self._limits = app.limits
 
@@ -45,6 +50,7 @@ class Verifier:
             if signer is None or not Credentials.matches(
                 signer.channel_auth(connection.socket_id, command.channel, covered), command.auth
             ):
+                self._tally.unsigned["channel"] += 1
                 raise _unauthorized(
                     f"Invalid signature for {command.channel} and socket {connection.socket_id}"
                 )
@@ -61,6 +67,7 @@ class Verifier:
         if signer is None or not Credentials.matches(
             signer.user_auth(connection.socket_id, command.user_data), command.auth
         ):
+            self._tally.unsigned["user"] += 1
             return None
         data = _json_object(command.user_data)
         user_id = data.get("id") if data is not None else None

@@ -9,12 +9,16 @@ from broadcaster.channels import Kind, kind_of
 from broadcaster.protocol.app import App
 from broadcaster.protocol.commands import ClientEvent
 from broadcaster.protocol.connection import Connection
+from broadcaster.protocol.tally import Tally
 
 __all__ = ["objection"]
 
 
-def objection(app: App, connection: Connection, event: ClientEvent, now: float) -> str | None:
-    """Return why *event* may not be handed on, or None; counts it against the rate of the connection."""
+def objection(app: App, connection: Connection, event: ClientEvent, now: float, tally: Tally) -> str | None:
+    """Return why *event* may not be handed on, or None; counts it against the rate of the connection.
+
+    One that comes too fast is counted in *tally*.
+    """
     limits = app.limits
     if not app.client_events:
         return "The application does not accept client events"
@@ -27,5 +31,6 @@ def objection(app: App, connection: Connection, event: ClientEvent, now: float) 
     if len(event.data.encode()) > limits.data_size:
         return f"The data is larger than {limits.data_size} bytes"
     if not connection.take_turn(now, per_second=limits.client_events_per_second):
+        tally.limited["client_event"] += 1
         return f"More than {limits.client_events_per_second} client events in a second"
     return None

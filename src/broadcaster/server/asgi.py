@@ -20,6 +20,7 @@ from broadcaster.server.apps import Apps
 from broadcaster.server.bounds import Bounds
 from broadcaster.server.node import Node
 from broadcaster.server.query import parse_query, read_params
+from broadcaster.server.routes import Routes
 from broadcaster.server.session import Session
 from broadcaster.signing import Credentials
 
@@ -51,6 +52,7 @@ class AsgiServer:
     ) -> None:
         self._bounds = bounds or Bounds()
         self._node = Node(apps, encode=str, webhook_buffer=webhook_buffer, group=group)
+        self._routes = Routes(self._node)
 
     @property
     def connection_count(self) -> int:
@@ -130,10 +132,9 @@ class AsgiServer:
             query = parse_query(scope["query_string"].decode("latin-1"))
         except ValueError:
             return ApiResponse(400, "the query cannot be read")
-        ids = b", ".join(value for name, value in scope["headers"] if name == b"x-idempotency-key")
-        return self._node.answer(
-            ApiRequest(scope["method"], _path(scope), query, body, ids.decode("latin-1"))
-        )
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        ids = ", ".join(value for name, value in headers if name == "x-idempotency-key")
+        return self._routes.answer(ApiRequest(scope["method"], _path(scope), query, body, ids, headers))
 
     async def _talk(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -155,28 +156,31 @@ class AsgiServer:
             self._node.refuse(admitted, wire)
             await asyncio.wait({wire.writer}, timeout=self._bounds.close_seconds)
             return
-        session = self._node.connect(admitted, wire, visit.address)
+        session, code = self._node.connect(admitted, wire, visit.address), None
         try:
-            await self._listen(receive, session, wire, admitted.app.limits.frame_size)
+            code = await self._listen(receive, session, wire, admitted.app.limits.frame_size)
         finally:
             if wire.overflowed:
                 session.cut_off()
-            session.closed()
+            session.closed(wire.close_code or code or 1006)
 
-    async def _listen(self, receive: Receive, session: Session, wire: AsgiWire, frame_size: int) -> None:
-        """Hand text to the hub until either side ends the connection."""
+    async def _listen(
+        self, receive: Receive, session: Session, wire: AsgiWire, frame_size: int
+    ) -> int | None:
+        """Hand text to the hub until either side ends the connection; return the client's close code."""
         while (event := await _next(receive, wire.writer)) is not None:
             text = event.get("text")
             if event["type"] == "websocket.disconnect":
-                return
+                return int(event.get("code") or 1005)
             if text is not None and len(text.encode()) <= frame_size:
                 session.received(text)
                 continue
-            session.closed()
             if text is None:
                 wire.hang_up(1003, "only text frames are understood")
             else:
                 wire.hang_up(1009, f"a frame is larger than {frame_size} bytes")
+            session.closed(wire.close_code or 1006)
+        return None
 
 
 class AsgiWire:
@@ -192,6 +196,11 @@ class AsgiWire:
         self._goodbye: tuple[int, str] | None = None
         self._ready = asyncio.Event()
         self.writer = asyncio.create_task(self._write_all(send), name="broadcaster-writer")
+
+    @property
+    def close_code(self) -> int | None:
+        """What it was hung up with; None as long as it is not."""
+        return None if self._goodbye is None else self._goodbye[0]
 
     def write(self, payload: str) -> None:
         """Queue one frame; a peer that leaves too much unread is cut off."""

@@ -144,7 +144,7 @@ class HttpConnection(asyncio.Protocol):
             response = ApiResponse(400, "the query cannot be read")
         else:
             ids = ", ".join(value for name, value in self._headers if name.lower() == "x-idempotency-key")
-            response = self._respond(ApiRequest(method, path, params, bytes(self._body), ids))
+            response = self._respond(ApiRequest(method, path, params, bytes(self._body), ids, self._headers))
         keep_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade()
         self._write(response, keep_alive=keep_alive, head_only=method == "HEAD")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import signal
 from collections.abc import Callable
@@ -15,14 +14,17 @@ from typing import Self
 from broadcaster.cluster.group import Group
 from broadcaster.errors import ConfigurationError
 from broadcaster.messages import Message
+from broadcaster.server.admin import Admin
 from broadcaster.server.apps import App, Apps
 from broadcaster.server.bounds import Bounds
+from broadcaster.server.histogram import Histogram
 from broadcaster.server.http import HttpConnection
 from broadcaster.server.native import NativeShell
 from broadcaster.server.node import Node
 from broadcaster.server.proxies import Proxies
+from broadcaster.server.requests import Requests, Trace
 from broadcaster.server.tls import Tls
-from broadcaster.server.transports import Transports
+from broadcaster.server.transports import Transports, unavailable
 from broadcaster.server.websocket import deflate_frame, encode_frame
 from broadcaster.signing import Credentials
 
@@ -31,6 +33,7 @@ __all__ = ["Server", "new_event_loop", "serve"]
 _logger = logging.getLogger("broadcaster.server")
 
 _BACKLOG = 4_096
+_LATENESS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -47,7 +50,8 @@ class Server:
 
     *bounds* are those of every connection. *tls* makes it `wss://`; *proxies* tell on whose behalf they
     connect. Webhooks wait in the SQLite file *webhook_buffer*, which survives the process, or in memory.
-    Other nodes are in the *group*.
+    Other nodes are in the *group*. *admin* is a port for those who look after it. With *tracing* requests to
+    the HTTP API become spans of OpenTelemetry; raises `MissingExtra` without its API.
     Where *apps* is a function, it is asked again by `reload()`, and every *reload_seconds* unless that is 0.
     An async context manager; it satisfies the `local` driver, so a `BroadcastManager(server=...)` can
     publish on it without a hop.
@@ -65,6 +69,8 @@ class Server:
         proxies: Proxies | None = None,
         webhook_buffer: Path | None = None,
         group: Group | None = None,
+        admin: Admin | None = None,
+        tracing: bool = False,
     ) -> None:
         self._proxies = proxies or Proxies()
         if tls is not None and self._proxies.protocol:
@@ -78,7 +84,10 @@ class Server:
             deflate=deflate_frame,
             webhook_buffer=webhook_buffer,
             group=group,
+            requests=Requests(_trace() if tracing else None),
         )
+        self.admin = admin
+        self._lateness = Histogram(_LATENESS)
         self._listener: asyncio.Server | None = None
         self._transports: Transports
         self._ticker: asyncio.Task[None] | None = None
@@ -132,6 +141,8 @@ class Server:
     async def start(self) -> None:
         """Listen; raise `ConfigurationError` when the address cannot be had."""
         loop = asyncio.get_running_loop()
+        if self.admin is not None:
+            await self.admin.open(self._node, self._lateness)
         self._transports = Transports(loop)
         shell = NativeShell(
             self._node,
@@ -149,7 +160,9 @@ class Server:
                 ssl_handshake_timeout=None if self._tls is None else self._bounds.tls_seconds,
             )
         except OSError as error:
-            raise ConfigurationError(_unavailable(self.host, self.port, error)) from error
+            if self.admin is not None:
+                await self.admin.aclose()
+            raise ConfigurationError(unavailable(self.host, self.port, error)) from error
         self.port = self._listener.sockets[0].getsockname()[1]
         self._node.open()
         self._ticker = loop.create_task(self._tick(), name="broadcaster-tick")
@@ -170,6 +183,8 @@ class Server:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self.admin is not None:
+            await self.admin.aclose()
         self._listener = self._ticker = self._reloader = None
 
     async def __aenter__(self) -> Self:
@@ -182,10 +197,15 @@ class Server:
         await self.stop()
 
     async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + 1.0
             await asyncio.sleep(1.0)
+            self._lateness.observe(max(0.0, loop.time() - due))
             self._transports.enforce()
             self._node.tick()
+            if self.admin is not None:
+                self.admin.tick()
 
     async def _reload_often(self) -> None:
         while True:
@@ -193,10 +213,11 @@ class Server:
             await self.reload()
 
 
-def _unavailable(host: str, port: int, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"cannot listen on {host}:{port}: another program does; stop it or choose another port"
-    return f"cannot listen on {host}:{port}: {error.strerror or error}"
+def _trace() -> Trace:
+    # Only who wants spans needs OpenTelemetry.
+    from broadcaster.server.tracing import traced
+
+    return traced
 
 
 def serve(server: Server, *, grace: float = 5.0, ready: Callable[[Server], None]) -> None:

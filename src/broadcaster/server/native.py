@@ -13,6 +13,7 @@ from broadcaster.server.node import Node
 from broadcaster.server.proxies import Proxies
 from broadcaster.server.proxy_protocol import ProxyHeader
 from broadcaster.server.query import read_params
+from broadcaster.server.routes import Routes
 from broadcaster.server.transports import Transports
 from broadcaster.server.websocket import Handshake, WebSocketConnection
 
@@ -34,6 +35,7 @@ class NativeShell:
         proxies: Proxies,
     ) -> None:
         self._node = node
+        self._routes = Routes(node)
         self._transports = transports
         self._bounds = bounds
         self._proxies = proxies
@@ -44,7 +46,7 @@ class NativeShell:
 
     def _http(self) -> HttpConnection:
         return HttpConnection(
-            answer=self._node.answer,
+            answer=self._routes.answer,
             upgrade=self._upgrade,
             transports=self._transports,
             bounds=self._bounds,

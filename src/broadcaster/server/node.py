@@ -7,16 +7,16 @@ import logging
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from broadcaster.cluster.group import Group
 from broadcaster.errors import DeliveryError
 from broadcaster.messages import Message
-from broadcaster.protocol.api import ApiRequest, ApiResponse, answer
+from broadcaster.protocol.api import ApiResponse
 from broadcaster.protocol.codes import Code
 from broadcaster.protocol.connection import Connection, Wire
 from broadcaster.protocol.effects import (
@@ -36,20 +36,21 @@ from broadcaster.protocol.frames import error
 from broadcaster.protocol.handshake import Refusal, Visit, unknown_app
 from broadcaster.protocol.hub import Hub
 from broadcaster.server.apps import App, Apps, check_apps, provider_of
-from broadcaster.server.assets import asset
+from broadcaster.server.fanout import Fanout
 from broadcaster.server.peers import Peers
+from broadcaster.server.requests import Requests
 from broadcaster.server.session import Session
 from broadcaster.signing import Credentials
 
 if TYPE_CHECKING:
     from broadcaster.server.webhooks import Webhooks
 
-__all__ = ["Node"]
+__all__ = ["HEALTH", "Node"]
 
 _logger = logging.getLogger("broadcaster.server")
 
-_LARGE = 512
-"""From so many characters compressing a message gains more than it costs."""
+HEALTH = frozenset({"/livez", "/readyz", "/up"})
+"""Where load balancers ask how a node is."""
 
 
 class Node:
@@ -58,7 +59,7 @@ class Node:
     *encode* turns the text of a frame into what the shell's wires write; it is called once for each
     message, however many connections get it. So is *deflate*, for the wires that take compressed frames and
     messages that are large enough. Webhooks wait in the file *webhook_buffer*, or in memory. Other nodes are
-    in the *group*.
+    in the *group*. *requests* counts the HTTP requests that it takes.
     """
 
     def __init__(
@@ -69,11 +70,13 @@ class Node:
         deflate: Callable[[str], Any] | None = None,
         webhook_buffer: Path | None = None,
         group: Group | None = None,
+        requests: Requests | None = None,
     ) -> None:
         self.draining = False
-        self.slow_readers = 0
+        self.refused: Counter[int] = Counter()
+        self.requests = requests or Requests()
         self._encode = encode
-        self._deflate = deflate
+        self._fanout = Fanout(encode, deflate)
         self._hubs: dict[str, Hub] = {}
         self._keys: dict[str, Hub] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -138,6 +141,21 @@ class Node:
         return self._loop is not None
 
     @property
+    def hubs(self) -> Mapping[str, Hub]:
+        """The hub of each application, by its id."""
+        return self._hubs
+
+    @property
+    def peers(self) -> Peers | None:
+        """The other nodes, where there may be some."""
+        return self._peers
+
+    @property
+    def webhooks(self) -> Webhooks | None:
+        """What delivers webhooks, where an application has some."""
+        return self._webhooks
+
+    @property
     def connection_count(self) -> int:
         """How many connections are open."""
         return sum(len(hub.connections) for hub in self._hubs.values())
@@ -150,32 +168,30 @@ class Node:
     def connect(self, hub: Hub, wire: Wire, address: str = "") -> Session:
         """Open a connection on *hub*; its first frame is written before this returns."""
         connection = Connection(_socket_id(taken=hub.connections), wire, address)
+        hub.tally.opened += 1
         self.perform(hub, hub.connected(connection, time.monotonic()))
         return Session(self, hub, connection)
 
     def refuse(self, refusal: Refusal, wire: Wire) -> None:
         """Say why a connection may not open, then close it."""
+        self.refused[refusal.code] += 1
         wire.write(self._encode(error(refusal.code, refusal.message)))
         wire.hang_up(refusal.code, refusal.message)
-        _logger.info("connection refused with %d: %s", refusal.code, refusal.message)
-
-    def answer(self, request: ApiRequest) -> ApiResponse:
-        """Answer a plain HTTP request, and do what it asks for."""
-        response = self._answer(request)
-        if response.status >= 400:
-            _logger.info(
-                "%s %r refused with %d: %s",
-                request.method,
-                request.path[:200],
-                response.status,
-                response.body,
-            )
-        return response
+        _logger.info(
+            "connection refused with %d: %s", refusal.code, refusal.message, extra={"code": int(refusal.code)}
+        )
 
     @property
     def credentials(self) -> Credentials:
         """The key and the secret of the first application."""
         return self.apps[0].credentials
+
+    def health(self, path: str) -> ApiResponse:
+        """Answer one of the paths in `HEALTH`."""
+        problem = "draining" if self.draining and path != "/livez" else None
+        if path == "/readyz" and self._peers is not None and not self._peers.is_connected:
+            problem = problem or "other nodes are not heard"
+        return ApiResponse(200, '{"health":"OK"}') if problem is None else ApiResponse(503, problem)
 
     def publish(self, message: Message) -> Future[None]:
         """Push *message* to its subscribers in the first application; callable from any thread."""
@@ -207,17 +223,12 @@ class Node:
         if self._webhooks is not None:
             self._webhooks.tick(now)
 
-    def perform(self, hub: Hub, effects: Iterable[Effect]) -> None:  # noqa: C901 - a case for each effect
+    def perform(self, hub: Hub, effects: Iterable[Effect]) -> None:
         """Carry out what *hub* wants, in order."""
         for effect in effects:
             match effect:
-                case Push(text, to, without) if self._deflate is not None and len(text) >= _LARGE:
-                    self._push_large(text, to, without, self._deflate)
-                case Push(text, to, without):
-                    payload = self._encode(text)
-                    for connection in to:
-                        if connection is not without:
-                            connection.wire.write(payload)
+                case Push():
+                    self._fanout.push(effect, hub.tally)
                 case HangUp(connection, code, reason):
                     connection.wire.hang_up(code, reason)
                 case Probe(connection):
@@ -242,29 +253,12 @@ class Node:
             self._webhooks.update(self.apps)
             self._webhooks.start()
 
-    def _push_large(
-        self,
-        text: str,
-        to: Iterable[Connection],
-        without: Connection | None,
-        deflate: Callable[[str], Any],
-    ) -> None:
-        payload, deflated = self._encode(text), None
-        for connection in to:
-            if connection is without:
-                continue
-            if not connection.wire.deflated:
-                connection.wire.write(payload)
-                continue
-            if deflated is None:
-                deflated = deflate(text)
-            connection.wire.write(deflated)
-
     def _publish(self, message: Message, future: Future[None]) -> None:
         # Whoever gave up waiting was told that it failed, and may send it again.
         if not future.set_running_or_notify_cancel():
             return
         hub = self._hubs[self.apps[0].id]
+        hub.tally.events["local"] += 1
         try:
             self.perform(
                 hub,
@@ -280,36 +274,6 @@ class Node:
             future.set_exception(error)
             raise
         future.set_result(None)
-
-    def _answer(self, request: ApiRequest) -> ApiResponse:
-        if request.path in {"/livez", "/readyz", "/up"}:
-            return self._health(request.path)
-        if (file := asset(request)) is not None:
-            return file
-        if request.path.startswith("/app/"):
-            return ApiResponse(426, "this is the WebSocket address: connect with a Pusher client")
-        hub = self._hub_of(request.path)
-        if isinstance(hub, ApiResponse):
-            return hub
-        response = answer(hub, request, now=time.time())
-        self.perform(hub, response.effects)
-        return response
-
-    def _health(self, path: str) -> ApiResponse:
-        problem = "draining" if self.draining and path != "/livez" else None
-        if path == "/readyz" and self._peers is not None and not self._peers.is_connected:
-            problem = problem or "other nodes are not heard"
-        return ApiResponse(200, '{"health":"OK"}') if problem is None else ApiResponse(503, problem)
-
-    def _hub_of(self, path: str) -> Hub | ApiResponse:
-        root, _, rest = path.removeprefix("/").partition("/")
-        app_id = unquote(rest.partition("/")[0])
-        if root != "apps" or not app_id:
-            return ApiResponse(404, "no such route")
-        hub = self._hubs.get(app_id)
-        if hub is None:
-            return ApiResponse(404, f"no application has the id {app_id[:100]!r}")
-        return hub if hub.app.enabled else ApiResponse(403, "the application is disabled")
 
 
 def _socket_id(*, taken: Mapping[str, Any]) -> str:

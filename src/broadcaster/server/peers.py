@@ -47,6 +47,7 @@ class Peers:
         self._perform = perform
         self._node = secrets.token_hex(8)
         self._own = begins(self._node)
+        self.published = self.heard = self.unreadable = self.interruptions = 0
         # Kept, since a reload may make another application the first one.
         self._topics: dict[tuple[Hub, str], str] = {}
         self._channels: dict[str, tuple[Hub, str]] = {}
@@ -61,6 +62,11 @@ class Peers:
     def is_connected(self) -> bool:
         """Whether the other nodes are heard, and hear of us."""
         return self._bus.is_connected and self._roster.is_connected
+
+    @property
+    def unsaid(self) -> int:
+        """How many messages the bus could not carry to the other nodes."""
+        return self._bus.dropped
 
     def open(self, hubs: Iterable[Hub]) -> None:
         """Start on the running event loop, for *hubs*."""
@@ -108,10 +114,12 @@ class Peers:
                 payload = seal_envelope(
                     effect, node=self._node, message_id=message_id or secrets.token_hex(16)
                 )
+                self.published += len(effect.channels)
                 for channel in effect.channels:
                     self._bus.publish(self._topic(hub, channel), payload)
             case Terminate():
                 topic = f"{hub.app.id}:"
+                self.published += 1
                 self._bus.publish(topic, seal_termination(effect, node=self._node))
 
     def _join(self, hub: Hub, channel: str, *, watch: bool) -> None:
@@ -139,10 +147,13 @@ class Peers:
         try:
             said, by_a_node = open_envelope(payload, channel)
         except ValueError as error:
+            self.unreadable += 1
             _logger.warning("what was published on %r is left out: %s", topic, error)
             return
+        self.heard += 1
         match said:
             case Relay():
+                hub.tally.events["bus"] += 1
                 self._perform(hub, (hub.relayed if by_a_node else hub.published)(said))
             case Terminate(user_id):
                 self._perform(hub, hub.terminated(user_id))
@@ -166,6 +177,7 @@ class Peers:
             self._perform(hub, [Notify(name, channel, fields)])
 
     def _interrupted(self) -> None:
+        self.interruptions += 1
         for hub in {hub for hub, _ in self._topics}:
             hub.interrupted()
         self._roster.interrupted()

@@ -12,6 +12,7 @@ from typing import Self
 from broadcaster.cluster.group import Group
 from broadcaster.errors import BroadcastError
 from broadcaster.messages import Message
+from broadcaster.server.admin import Admin
 from broadcaster.server.apps import Apps
 from broadcaster.server.bounds import Bounds
 from broadcaster.server.lifecycle import Server, new_event_loop
@@ -41,6 +42,8 @@ class ServerThread:
         proxies: Proxies | None = None,
         webhook_buffer: Path | None = None,
         group: Group | None = None,
+        admin: Admin | None = None,
+        tracing: bool = False,
     ) -> None:
         self._server = Server(
             apps,
@@ -51,6 +54,8 @@ class ServerThread:
             proxies=proxies,
             webhook_buffer=webhook_buffer,
             group=group,
+            admin=admin,
+            tracing=tracing,
         )
         self._thread: threading.Thread | None = None
         self._started: Future[None] = Future()
@@ -72,6 +77,11 @@ class ServerThread:
     def url(self) -> str:
         """The address, as a browser would write it."""
         return self._server.url
+
+    @property
+    def admin(self) -> Admin | None:
+        """The port for those who look after it."""
+        return self._server.admin
 
     @property
     def connection_count(self) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 
-__all__ = ["Transports"]
+__all__ = ["Transports", "unavailable"]
 
 
 class Transports:
@@ -73,3 +74,10 @@ class Transports:
         except TimeoutError:
             return False
         return True
+
+
+def unavailable(host: str, port: int, error: OSError) -> str:
+    """Say why nothing can listen on *host* and *port*, and what would help."""
+    if error.errno == errno.EADDRINUSE:
+        return f"cannot listen on {host}:{port}: another program does; stop it or choose another port"
+    return f"cannot listen on {host}:{port}: {error.strerror or error}"

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -46,11 +46,19 @@ class Webhooks:
         self._fresh: deque[Waiting] = deque()
         self._written = asyncio.Event()
         self._tasks: dict[object, asyncio.Task[None]] = {}
+        self.tallies: dict[str, Counter[str]] = {}
+        """For each application how many events were `sent` and `dropped`, and how many requests `failed`."""
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """How many events of each application wait."""
+        return {app_id: sum(lane.size for lane in lanes.values()) for app_id, lanes in self._lanes.items()}
 
     def update(self, apps: Iterable[App]) -> None:
         """Go on with the webhooks of *apps*."""
         wanted = {app.id: app for app in apps if app.webhooks}
         self._pauses = {app_id: self._pauses.get(app_id) or Pause() for app_id in wanted}
+        self.tallies = {app_id: self.tallies.get(app_id) or Counter() for app_id in wanted}
         old, self._lanes = self._lanes, {}
         for app_id, app in wanted.items():
             before = old.get(app_id, {})
@@ -99,7 +107,7 @@ class Webhooks:
         if lane is None:
             key = f"{app.id} {webhook.url}"
             lane = _Lane(key, self._kept.pop(key, 0), self._buffer, self._poster, self._first_pause)
-        lane.app, lane.webhook = app, webhook
+        lane.app, lane.webhook, lane.tally = app, webhook, self.tallies[app.id]
         return lane
 
     def _run_lanes(self) -> None:
@@ -148,6 +156,7 @@ class _Lane:
 
     app: App
     webhook: Webhook
+    tally: Counter[str]
 
     def __init__(
         self, key: str, size: int, buffer: WebhookBuffer, poster: Poster, first_pause: float
@@ -199,6 +208,7 @@ class _Lane:
         body = payload([one.event for one in waiting], int(time.time() * 1000))
         pause = self._first_pause
         while problem := await self._poster.post(self.webhook.url, body, self._headers(body)):
+            self.tally["failed"] += 1
             if time.time() - waiting[-1].since > self.webhook.retry_seconds:
                 self._lose(len(waiting), problem)
                 return
@@ -208,6 +218,7 @@ class _Lane:
             )  # fmt: skip
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+        self.tally["sent"] += len(waiting)
 
     def _headers(self, body: bytes) -> dict[str, str]:
         credentials = self.app.credentials
@@ -228,6 +239,7 @@ class _Lane:
     def _lose(self, count: int, reason: str) -> None:
         """Count what is dropped, and say so once in a while."""
         self._lost += count
+        self.tally["dropped"] += count
         now = time.monotonic()
         if self._lost and now - self._told >= _LOSSES_TOLD_EVERY:
             _logger.error("webhook %s: events dropped: %d (%s)", self.name, self._lost, reason)

@@ -214,4 +214,10 @@ class WebSocketConnection(asyncio.Protocol):
     def _end(self) -> None:
         session, self.session = self.session, None
         if session is not None:
-            session.closed()
+            session.closed(self._close_code())
+
+    def _close_code(self) -> int:
+        """Return the code of whoever closed first."""
+        sent, received = self._protocol.close_sent, self._protocol.close_rcvd
+        first = received if self._protocol.close_rcvd_then_sent or sent is None else sent
+        return 1006 if first is None else int(first.code)

@@ -1,0 +1,95 @@
+"""A port for those who look after a server: how it is, and what it counts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from broadcaster.errors import ConfigurationError
+from broadcaster.protocol.api import ApiRequest, ApiResponse
+from broadcaster.server.bounds import Bounds
+from broadcaster.server.histogram import Histogram
+from broadcaster.server.http import Headers, HttpConnection, encode_response
+from broadcaster.server.node import HEALTH, Node
+from broadcaster.server.transports import Transports, unavailable
+
+if TYPE_CHECKING:
+    from broadcaster.server.metrics import Metrics
+
+__all__ = ["Admin"]
+
+_CLOSE_SECONDS = 1.0
+
+
+class Admin:
+    """Serves `/metrics`, `/livez`, `/readyz` and `/up` on a port of its own, and nothing else.
+
+    Port 0 takes any free one. Raises `MissingExtra` without `prometheus-client`. Everybody who reaches the
+    port may read it, so it is for this machine or for a network of your own.
+    """
+
+    def __init__(self, *, host: str = "127.0.0.1", port: int) -> None:
+        # What is missing is told when it is wanted, and not when the first one asks.
+        import broadcaster.server.metrics  # noqa: F401
+
+        self.host = host
+        self.port = port
+        self._node: Node
+        self._metrics: Metrics
+        self._transports: Transports
+        self._listener: asyncio.Server | None = None
+
+    @property
+    def url(self) -> str:
+        """The address of the metrics."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}/metrics"
+
+    async def open(self, node: Node, lateness: Histogram) -> None:
+        """Listen, for *node*; raise `ConfigurationError` when the address cannot be had."""
+        from broadcaster.server.metrics import Metrics
+
+        loop = asyncio.get_running_loop()
+        self._node, self._metrics = node, Metrics(node, lateness)
+        self._transports = Transports(loop)
+        try:
+            self._listener = await loop.create_server(self._connection, self.host, self.port)
+        except OSError as error:
+            raise ConfigurationError(unavailable(self.host, self.port, error)) from error
+        self.port = self._listener.sockets[0].getsockname()[1]
+
+    def tick(self) -> None:
+        """Abort whoever is late; call it about once a second."""
+        self._transports.enforce()
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+        if self._listener is not None:
+            self._listener.close()
+            self._transports.close_all(HttpConnection)
+            await self._transports.wait_until_lost(_CLOSE_SECONDS)
+            self._listener = None
+
+    def answer(self, request: ApiRequest) -> ApiResponse:
+        """Answer a request."""
+        if request.path != "/metrics" and request.path not in HEALTH:
+            return ApiResponse(404, "there is /metrics here, /livez, /readyz and /up")
+        if request.method not in {"GET", "HEAD"}:
+            return ApiResponse(405, "it can be read, and nothing else", allow="GET, HEAD")
+        if request.path in HEALTH:
+            return self._node.health(request.path)
+        return self._metrics.answer(
+            ", ".join(value for name, value in request.headers if name.lower() == "accept")
+        )
+
+    def _connection(self) -> HttpConnection:
+        return HttpConnection(
+            answer=self.answer, upgrade=_decline, transports=self._transports, bounds=Bounds()
+        )
+
+
+def _decline(
+    transport: asyncio.Transport, _target: str, _headers: Headers, _beyond: bytes, _peer: str
+) -> None:
+    transport.write(encode_response(ApiResponse(404, "no WebSocket here"), keep_alive=False))
+    transport.close()
