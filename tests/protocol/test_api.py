@@ -19,6 +19,7 @@ EVENT = {"name": "news", "channels": ["a"], "data": "{}"}
 def ask(conversation: Conversation, request: ApiRequest) -> ApiResponse:
     """Answer *request*, and do what it asks for."""
     response = answer(conversation.hub, request, now=NOW)
+    assert isinstance(response, ApiResponse)
     conversation.perform(response.effects)
     return response
 

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broadcaster.protocol.api import ApiRequest, answer
+from broadcaster.protocol.api import ApiRequest, ApiResponse, answer
 from broadcaster.protocol.limits import Limits
 
 from .conversation import CREDENTIALS, Conversation, channel_auth, signed
@@ -202,6 +202,7 @@ def test_any_signed_request_gets_an_answer(
 
     request = signed(method, f"/apps/3/{path}", body=body, query=query.items())
     response = answer(conversation.hub, request, now=1_700_000_000)
+    assert isinstance(response, ApiResponse)
     conversation.perform(response.effects)
 
     assert response.status in {200, 400, 405, 413}
@@ -223,5 +224,6 @@ def test_any_unsigned_request_is_refused(path: str, query: list[tuple[str, str]]
     ]:
         response = answer(hub, ApiRequest(method, address, query, body), now=0)
 
+        assert isinstance(response, ApiResponse)
         assert response.status in {401, 404, 405}
         assert response.effects == []

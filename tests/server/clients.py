@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -74,6 +74,7 @@ def client(
 class Answer:
     status: int
     body: str
+    headers: Mapping[str, str]
 
     @property
     def json(self) -> Any:
@@ -89,19 +90,33 @@ def call(
     credentials: Credentials = CREDENTIALS,
     below: str = "",
     ids: str = "",
+    query: Mapping[str, str] | None = None,
 ) -> Answer:
     """Make one signed call of the HTTP API, mounted *below* a prefix that is not signed."""
     raw = b"" if body is None else json.dumps(body).encode()
+    target = signed(method, path, raw, credentials=credentials, query=query)
+    return plain(port, method, f"{below}{target}", raw, ids=ids)
+
+
+def signed(
+    method: str,
+    path: str,
+    body: bytes = b"",
+    *,
+    credentials: Credentials = CREDENTIALS,
+    query: Mapping[str, str] | None = None,
+) -> str:
+    """Return the target of a call of the HTTP API: *path* and *query* with a signature."""
     params = [
+        *(query or {}).items(),
         ("auth_key", credentials.key),
         ("auth_timestamp", str(int(time.time()))),
         ("auth_version", "1.0"),
     ]
-    if raw:
-        params.append(("body_md5", body_digest(raw)))
+    if body:
+        params.append(("body_md5", body_digest(body)))
     params.append(("auth_signature", credentials.request_signature(method, path, params)))
-    query = "&".join(f"{name}={value}" for name, value in params)
-    return plain(port, method, f"{below}{path}?{query}", raw, ids=ids)
+    return f"{path}?{'&'.join(f'{name}={value}' for name, value in params)}"
 
 
 def plain(port: int, method: str, target: str, body: bytes = b"", *, ids: str = "") -> Answer:
@@ -111,7 +126,7 @@ def plain(port: int, method: str, target: str, body: bytes = b"", *, ids: str = 
             method, target, body=body or None, headers={"X-Idempotency-Key": ids} if ids else {}
         )
         response = connection.getresponse()
-        return Answer(response.status, response.read().decode())
+        return Answer(response.status, response.read().decode(), dict(response.getheaders()))
     finally:
         connection.close()
 

@@ -1,16 +1,13 @@
 import asyncio
 import json
 import re
-import time
 
 import pytest
 
 from broadcaster.server import Server, ServerThread
 from broadcaster.server.http import HttpConnection
-from broadcaster.signing import body_digest
 from tests.server.clients import (
     APP,
-    CREDENTIALS,
     SECONDS,
     UPGRADE,
     call,
@@ -18,15 +15,13 @@ from tests.server.clients import (
     plain,
     raw,
     read_all,
+    signed,
     wait_until,
 )
 
 
 def signed_post(path: str, body: bytes) -> bytes:
-    params = [("auth_key", APP.key), ("auth_timestamp", str(int(time.time()))), ("auth_version", "1.0")]
-    params.append(("body_md5", body_digest(body)))
-    params.append(("auth_signature", CREDENTIALS.request_signature("POST", path, params)))
-    target = path + "?" + "&".join(f"{name}={value}" for name, value in params)
+    target = signed("POST", path, body)
     return f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n".encode()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,18 @@ from broadcaster.server import App, ServerThread
 from broadcaster.signing import Credentials
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
-from tests.server.clients import APP, CREDENTIALS, Client, call, client, plain, wait_until
+from tests.server.clients import (
+    APP,
+    CREDENTIALS,
+    Client,
+    call,
+    client,
+    plain,
+    raw,
+    read_all,
+    signed,
+    wait_until,
+)
 
 ROOT = Path(__file__).parents[2]
 PREFIX = "shop-database-"
@@ -55,6 +67,11 @@ def clients(*servers: ServerThread) -> Iterator[list[Client]]:
 def post(server: ServerThread, channel: str, data: object, **more: object) -> None:
     event = {"name": "news", "channels": [channel], "data": json.dumps(data), **more}
     assert call(server.port, "POST", "/apps/3/events", event).status == 200
+
+
+def ask(server: ServerThread, path: str) -> tuple[bool, int]:
+    answer = call(server.port, "GET", f"/apps/3/{path}", query={"info": "subscription_count"}).json
+    return answer["occupied"], answer.get("subscription_count", 0)
 
 
 def next_data(browser: Client) -> Any:
@@ -297,6 +314,42 @@ def _channels(admin: Any) -> list[str]:
     return sorted(name for name in names if not name.endswith(":"))
 
 
+def test_the_http_api_counts_all_nodes(nodes: tuple[ServerThread, ServerThread]) -> None:
+    one, other = nodes
+    with clients(one, other, other) as [ann, bob, tab]:
+        for browser, user_id in [(ann, "ann"), (bob, "bob"), (tab, "bob")]:
+            browser.subscribe("presence-room", user_id=user_id)
+            browser.subscribe("orders")
+        info = {"name": "news", "data": "1", "info": "subscription_count,user_count"}
+
+        for server in nodes:
+            wait_until(lambda server=server: ask(server, "channels/orders") == (True, 3))  # type: ignore[misc]
+            assert call(server.port, "GET", "/apps/3/channels").json == {
+                "channels": {"orders": {}, "presence-room": {}}
+            }
+            assert call(server.port, "GET", "/apps/3/channels/presence-room/users").json == {
+                "users": [{"id": "ann"}, {"id": "bob"}]
+            }
+            answer = call(server.port, "POST", "/apps/3/events", {**info, "channels": ["presence-room"]})
+            assert answer.json == {"channels": {"presence-room": {"subscription_count": 3, "user_count": 2}}}
+
+
+def test_calls_on_one_connection_are_answered_in_order_while_nodes_are_asked(
+    nodes: tuple[ServerThread, ServerThread],
+) -> None:
+    one, _ = nodes
+    targets = [signed("GET", "/apps/3/channels"), signed("GET", "/apps/3/channels/orders"), "/up"]
+    calls = "".join(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n" for target in [*targets, *targets])
+
+    with raw(one.port) as connection:
+        connection.sendall(calls.encode())
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        bodies = re.findall(rb"\r\n\r\n(\{.*?\}(?=HTTP|$))", read_all(connection))
+
+    health = b'{"health":"OK"}'
+    assert bodies == [b'{"channels":{}}', b'{"occupied":false}', health] * 2 + [health]
+
+
 # Redis goes away
 
 
@@ -340,3 +393,23 @@ def test_whoever_comes_back_after_redis_was_away_is_told_of_the_gap(redis: Redis
         bob.send("pusher:subscribe", data={"channel": "kept", "auth": "", "last_id": last_id})
 
         assert [bob.receive()["event"] for _ in range(2)][1] == "broadcaster:gap"
+
+
+def test_while_redis_is_away_it_is_not_guessed_who_is_elsewhere(redis: RedisServer) -> None:
+    with (
+        Proxy(redis.port) as proxy,
+        node(redis.url(proxy.port), seconds=0.2) as one,
+        clients(one) as [ann],
+    ):
+        ann.subscribe("orders")
+        proxy.stop()
+        wait_until(lambda: plain(one.port, "GET", "/readyz").status == 503)
+        event = {"name": "news", "channels": ["orders"], "data": "1", "info": "subscription_count"}
+
+        asked = call(one.port, "GET", "/apps/3/channels/orders")
+        sent = call(one.port, "POST", "/apps/3/events", event)
+
+        assert (asked.status, asked.headers["Retry-After"]) == (503, "1")
+        # It was sent, and must not be sent again: what it says is of this node.
+        assert sent.json == {"channels": {"orders": {"subscription_count": 1}}}
+        assert next_data(ann) == 1

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from broadcaster.protocol.api import ApiRequest
+from broadcaster.protocol.api import ApiRequest, ApiResponse
 from broadcaster.server.node import Node
 from broadcaster.server.routes import Routes
 from tests.server.clients import APP
@@ -9,4 +9,7 @@ from tests.server.clients import APP
 def test_an_application_that_is_disabled_answers_403_to_its_api() -> None:
     routes = Routes(Node([replace(APP, enabled=False)], encode=str))
 
-    assert routes.answer(ApiRequest("GET", f"/apps/{APP.id}/channels")).status == 403
+    response = routes.answer(ApiRequest("GET", f"/apps/{APP.id}/channels"))
+
+    assert isinstance(response, ApiResponse)
+    assert response.status == 403

@@ -12,7 +12,7 @@ import time
 import atheris
 
 with atheris.instrument_imports(include=["broadcaster"]):
-    from broadcaster.protocol.api import ApiRequest, answer
+    from broadcaster.protocol.api import ApiRequest, ApiResponse, answer
     from broadcaster.protocol.app import App
     from broadcaster.protocol.connection import Connection
     from broadcaster.protocol.hub import Hub
@@ -53,6 +53,7 @@ def one(data: bytes) -> None:
         params.append(("body_md5", body_digest(body)))
         params.append(("auth_signature", _CREDENTIALS.request_signature("POST", path, params)))
         response = answer(hub, ApiRequest("POST", path, params, body), now=now)
+        assert isinstance(response, ApiResponse)
         assert response.status < 500, response
     hub.tick(1e6)
     hub.disconnected(connection)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from broadcaster.cluster.replicas import News, Replica, Share
-from broadcaster.cluster.roster import PAUSE, Happened, Learned, Occupancy, Tell, place_in, split
+from broadcaster.cluster.roster import PAUSE, Happened, Learned, Tell, place_in, split
+from broadcaster.protocol.census import Occupancy
 from broadcaster.protocol.elsewhere import Change, Elsewhere, user_at
 
 __all__ = ["Board", "LocalRoster"]

@@ -17,7 +17,8 @@ from broadcaster.cluster._own import Own, Part
 from broadcaster.cluster._redis_link import Link, Links
 from broadcaster.cluster._watched import Look, Watched
 from broadcaster.cluster.replicas import News, token_of
-from broadcaster.cluster.roster import PAUSE, Happened, Learned, Occupancy, Tell, place_in, split
+from broadcaster.cluster.roster import PAUSE, Happened, Learned, Tell, place_in, split
+from broadcaster.protocol.census import Occupancy
 from broadcaster.protocol.elsewhere import Change, Elsewhere
 
 __all__ = ["RedisRoster"]

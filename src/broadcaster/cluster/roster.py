@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from broadcaster.cluster.replicas import News
+from broadcaster.protocol.census import Occupancy
 from broadcaster.protocol.elsewhere import Change, Elsewhere
 
-__all__ = ["PAUSE", "Happened", "Learned", "Occupancy", "Roster", "Tell", "place_in", "split"]
+__all__ = ["PAUSE", "Happened", "Learned", "Roster", "Tell", "place_in", "split"]
 
 PAUSE = 3.0
 """For so many seconds nobody is told that a place is empty, or a user gone: who comes back was never away."""
@@ -22,14 +22,6 @@ Happened: TypeAlias = Callable[[str, str, str | None], None]
 
 Tell: TypeAlias = Callable[[str, News], None]
 """Tells the other nodes what is new at a place; what they tell is for `Roster.hear()`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Occupancy:
-    """How many connections there are at a place on all nodes, and how many users."""
-
-    connections: int
-    users: int
 
 
 class Roster(Protocol):

@@ -11,15 +11,22 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
-from broadcaster.channels import USER_PREFIX, Kind, kind_of
+from broadcaster.channels import Kind, kind_of
 from broadcaster.encoding import encode
 from broadcaster.protocol.api_auth import check_signature
 from broadcaster.protocol.api_bodies import Trigger, read_batch, read_ids, read_info, read_trigger
 from broadcaster.protocol.api_errors import ApiError
+from broadcaster.protocol.census import Census, Channels, Counts, Occupancy, Question, UsersOn, take_census
 from broadcaster.protocol.effects import Effect
 from broadcaster.protocol.hub import Hub
 
-__all__ = ["ApiRequest", "ApiResponse", "answer"]
+__all__ = ["ApiRequest", "ApiResponse", "Inquiry", "answer"]
+
+_EMPTY = Occupancy()
+_NOBODY = Census()
+
+_Written: TypeAlias = Callable[[Census], dict[str, Any]]
+"""Writes the body of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +61,43 @@ class ApiResponse:
             return list(self.head)
         kind = "application/json" if self.status == 200 else "text/plain; charset=utf-8"
         allowed = [("Allow", self.allow)] if self.allow else []
-        later = [("Retry-After", "1")] if self.status == 429 else []
+        later = [("Retry-After", "1")] if self.status in {429, 503} else []
         return [("Content-Type", kind), *allowed, *later]
 
 
-def answer(hub: Hub, request: ApiRequest, *, now: float) -> ApiResponse:
-    """Answer a request to `/apps/{app_id}/...`; *now* is Unix time in seconds."""
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What is answered when *question* is, of all nodes; the *effects* do not wait for that."""
+
+    question: Question
+    effects: Sequence[Effect]
+    _written: _Written
+
+    def answer(self, census: Census) -> ApiResponse:
+        """Return the answer, now that it is known."""
+        return ApiResponse(200, encode(self._written(census)))
+
+
+def answer(hub: Hub, request: ApiRequest, *, now: float) -> ApiResponse | Inquiry:
+    """Answer a request to `/apps/{app_id}/...`; *now* is Unix time in seconds.
+
+    It is an inquiry where other nodes have to be asked.
+    """
     try:
         handler, argument = _route(request)
         check_signature(hub.app, request.method, request.path, request.query, request.body, now=now)
         _check_replay(hub, request)
         _check_rate(hub, now)
-        body, effects = handler(hub, request, argument)
+        question, written, effects = handler(hub, request, argument)
     except ApiError as error:
         if error.status == 401:
             hub.tally.unsigned["api"] += 1
         return ApiResponse(error.status, error.message, allow=error.allow)
-    return ApiResponse(200, encode(body), effects)
+    if question is None:
+        return ApiResponse(200, encode(written(_NOBODY)), effects)
+    if hub.has_peers:
+        return Inquiry(question, effects, written)
+    return ApiResponse(200, encode(written(take_census(hub, question))), effects)
 
 
 def _check_replay(hub: Hub, request: ApiRequest) -> None:
@@ -84,7 +111,7 @@ def _check_rate(hub: Hub, now: float) -> None:
         raise ApiError(429, "too many requests to this application; try again in a second")
 
 
-_Answer: TypeAlias = tuple[dict[str, Any], list[Effect]]
+_Answer: TypeAlias = tuple[Question | None, _Written, list[Effect]]
 _Handler: TypeAlias = Callable[[Hub, ApiRequest, str], _Answer]
 
 
@@ -92,52 +119,70 @@ def _events(hub: Hub, request: ApiRequest, _: str) -> _Answer:
     trigger = read_trigger(request.body, hub.app.limits)
     effects = _push(hub, [trigger], request.ids)
     if not trigger.info:
-        return {}, effects
-    return {
-        "channels": {channel: _attributes(hub, channel, trigger.info) for channel in trigger.channels}
-    }, effects
+        return None, _nothing, effects
+    return (
+        Counts(trigger.channels),
+        lambda census: {
+            "channels": {channel: _attributes(census, channel, trigger.info) for channel in trigger.channels}
+        },
+        effects,
+    )
 
 
 def _batch_events(hub: Hub, request: ApiRequest, _: str) -> _Answer:
     triggers = read_batch(request.body, hub.app.limits)
     effects = _push(hub, triggers, request.ids)
     if not any(trigger.info for trigger in triggers):
-        return {}, effects
-    return {"batch": [_attributes(hub, trigger.channels[0], trigger.info) for trigger in triggers]}, effects
+        return None, _nothing, effects
+    return (
+        Counts([trigger.channels[0] for trigger in triggers if trigger.info]),
+        lambda census: {
+            "batch": [_attributes(census, trigger.channels[0], trigger.info) for trigger in triggers]
+        },
+        effects,
+    )
 
 
-def _channels(hub: Hub, request: ApiRequest, _: str) -> _Answer:
+def _channels(_: Hub, request: ApiRequest, __: str) -> _Answer:
     query = _params(request)
     prefix = query.get("filter_by_prefix", "")
     info = read_info(query.get("info", ""))
     if "user_count" in info and kind_of(prefix) is not Kind.PRESENCE:
         raise ApiError(400, "user_count needs filter_by_prefix=presence-: only presence channels have users")
-    return {
-        "channels": {
-            channel: _attributes(hub, channel, info)
-            for channel in hub.channels
-            if channel.startswith(prefix) and (prefix or not channel.startswith(USER_PREFIX))
-        }
-    }, []
+    return (
+        Channels(prefix),
+        lambda census: {
+            "channels": {channel: _attributes(census, channel, info) for channel in census.channels}
+        },
+        [],
+    )
 
 
-def _channel(hub: Hub, request: ApiRequest, channel: str) -> _Answer:
+def _channel(_: Hub, request: ApiRequest, channel: str) -> _Answer:
     info = read_info(_params(request).get("info", ""))
     if "user_count" in info and kind_of(channel) is not Kind.PRESENCE:
         raise ApiError(400, f"user_count is for presence channels, {channel!r} is none")
-    if channel not in hub.channels:
-        return {"occupied": False}, []
-    return {"occupied": True, **_attributes(hub, channel, info)}, []
+
+    def written(census: Census) -> dict[str, Any]:
+        if channel not in census.channels:
+            return {"occupied": False}
+        return {"occupied": True, **_attributes(census, channel, info)}
+
+    return Counts([channel]), written, []
 
 
-def _users(hub: Hub, _: ApiRequest, channel: str) -> _Answer:
+def _users(_: Hub, __: ApiRequest, channel: str) -> _Answer:
     if kind_of(channel) is not Kind.PRESENCE:
         raise ApiError(400, f"only presence channels have users, {channel!r} is none")
-    return {"users": [{"id": user_id} for user_id in hub.users_of(channel)]}, []
+    return UsersOn(channel), lambda census: {"users": [{"id": user_id} for user_id in census.users]}, []
 
 
 def _terminate(hub: Hub, _: ApiRequest, user_id: str) -> _Answer:
-    return {}, hub.terminate(user_id)
+    return None, _nothing, hub.terminate(user_id)
+
+
+def _nothing(_: Census) -> dict[str, Any]:
+    return {}
 
 
 _ROUTES: list[tuple[str, re.Pattern[str], _Handler]] = [
@@ -183,10 +228,11 @@ def _push(hub: Hub, triggers: Sequence[Trigger], ids: str) -> list[Effect]:
     ]
 
 
-def _attributes(hub: Hub, channel: str, info: frozenset[str]) -> dict[str, int]:
+def _attributes(census: Census, channel: str, info: frozenset[str]) -> dict[str, int]:
+    found = census.channels.get(channel, _EMPTY)
     attributes: dict[str, int] = {}
     if "user_count" in info and kind_of(channel) is Kind.PRESENCE:
-        attributes["user_count"] = hub.user_count(channel)
+        attributes["user_count"] = found.users
     if "subscription_count" in info:
-        attributes["subscription_count"] = len(hub.channels.get(channel, ()))
+        attributes["subscription_count"] = found.connections
     return attributes

@@ -71,6 +71,11 @@ class Hub:
         self._pushes.update(app)
 
     @property
+    def has_peers(self) -> bool:
+        """Whether other nodes have connections of this application too."""
+        return self._peers
+
+    @property
     def channels(self) -> dict[str, Subscribers]:
         """The channels that are occupied here: each name, with who is subscribed."""
         return self._membership.channels

@@ -122,19 +122,21 @@ class AsgiServer:
         if body is None:
             response = ApiResponse(413, f"the body is larger than {self._bounds.body_size} bytes")
         else:
-            response = self._respond(scope, body)
+            response = await self._respond(scope, body)
         headers = [(name.lower().encode(), value.encode()) for name, value in response.headers]
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body.encode()})
 
-    def _respond(self, scope: Scope, body: bytes) -> ApiResponse:
+    async def _respond(self, scope: Scope, body: bytes) -> ApiResponse:
         try:
             query = parse_query(scope["query_string"].decode("latin-1"))
         except ValueError:
             return ApiResponse(400, "the query cannot be read")
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         ids = ", ".join(value for name, value in headers if name == "x-idempotency-key")
-        return self._routes.answer(ApiRequest(scope["method"], _path(scope), query, body, ids, headers))
+        request = ApiRequest(scope["method"], _path(scope), query, body, ids, headers)
+        answered = self._routes.answer(request)
+        return answered if isinstance(answered, ApiResponse) else await answered
 
     async def _talk(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()

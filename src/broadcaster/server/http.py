@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import cast
 
@@ -13,6 +12,7 @@ from broadcaster.protocol.api import ApiRequest, ApiResponse
 from broadcaster.server.bounds import Bounds
 from broadcaster.server.query import parse_query
 from broadcaster.server.transports import Transports
+from broadcaster.server.turns import Turn, Turns
 
 try:
     import httptools
@@ -20,8 +20,6 @@ except ImportError as error:
     raise MissingExtra("httptools", extra="server") from error
 
 __all__ = ["Headers", "HttpConnection", "Upgrade", "encode_response"]
-
-_logger = logging.getLogger("broadcaster.server")
 
 Headers = list[tuple[str, str]]
 Upgrade = Callable[[asyncio.Transport, str, Headers, bytes, str], None]
@@ -35,20 +33,20 @@ class HttpConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_answer", "_body", "_bounds", "_expects", "_head_size", "_headers", "_parser", "_refusal", "_target",
-        "_transport", "_transports", "_unparsed", "_unread", "_upgrade", "_upgrades", "address",
+        "_body", "_bounds", "_expects", "_head_size", "_headers", "_parser", "_refusal", "_target",
+        "_transport", "_transports", "_turns", "_unparsed", "_unread", "_upgrade", "_upgrades", "address",
     )  # fmt: skip
 
     def __init__(
         self,
         *,
-        answer: Callable[[ApiRequest], ApiResponse],
+        answer: Callable[[ApiRequest], ApiResponse | Awaitable[ApiResponse]],
         upgrade: Upgrade,
         transports: Transports,
         bounds: Bounds,
     ) -> None:
         self._bounds = bounds
-        self._answer = answer
+        self._turns = Turns(answer, write=self._write, done=self._read_on)
         self._upgrade = upgrade
         self._transports = transports
         self.address = ""
@@ -70,6 +68,7 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
+        self._turns.close()
         self._transports.lost(self._transport)
 
     def pause_writing(self) -> None:
@@ -80,7 +79,7 @@ class HttpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on with its requests."""
         self._unread = False
-        self._transport.resume_reading()
+        self._read_on()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, which calls the `on_...` methods below."""
@@ -136,24 +135,25 @@ class HttpConnection(asyncio.Protocol):
         self._unparsed = 0
         if self._refusal is not None or self._transport.is_closing() or self._wants_websocket():
             return
-        method = self._parser.get_method().decode("latin-1")
+        keep_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade()
+        head_only = self._parser.get_method() == b"HEAD"
+        self._turns.take(Turn(self._request(), keep_alive=keep_alive, head_only=head_only))
+        if self._turns.is_waiting:
+            self._transport.pause_reading()
+
+    def _request(self) -> ApiRequest | ApiResponse:
         path, _, query = self._target.decode("latin-1").partition("?")
         try:
             params = parse_query(query)
         except ValueError:
-            response = ApiResponse(400, "the query cannot be read")
-        else:
-            ids = ", ".join(value for name, value in self._headers if name.lower() == "x-idempotency-key")
-            response = self._respond(ApiRequest(method, path, params, bytes(self._body), ids, self._headers))
-        keep_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade()
-        self._write(response, keep_alive=keep_alive, head_only=method == "HEAD")
+            return ApiResponse(400, "the query cannot be read")
+        ids = ", ".join(value for name, value in self._headers if name.lower() == "x-idempotency-key")
+        method = self._parser.get_method().decode("latin-1")
+        return ApiRequest(method, path, params, bytes(self._body), ids, self._headers)
 
-    def _respond(self, request: ApiRequest) -> ApiResponse:
-        try:
-            return self._answer(request)
-        except Exception:
-            _logger.exception("%s %r", request.method, request.path[:200])
-            return ApiResponse(500, "internal server error; the server's log has the details")
+    def _read_on(self) -> None:
+        if not (self._unread or self._turns.is_waiting or self._transport.is_closing()):
+            self._transport.resume_reading()
 
     def _check_head(self, size: int) -> None:
         if size > self._bounds.head_size:
@@ -164,8 +164,8 @@ class HttpConnection(asyncio.Protocol):
         return is_http_1_1_get and self._parser.should_upgrade() and self._upgrades == [b"websocket"]
 
     def _hand_over(self, beyond: bytes) -> None:
-        if self._unread and self._refusal is None:
-            # The WebSocket would start with a full outbox, and with its reading paused.
+        if (self._unread or self._turns.is_waiting) and self._refusal is None:
+            # The WebSocket would start with a full outbox, or before what is to be answered first.
             self._refusal = (400, "read the answers before you ask for a WebSocket")
         if self._refusal is not None:
             self._refuse(*self._refusal)
@@ -176,11 +176,14 @@ class HttpConnection(asyncio.Protocol):
 
     def _refuse(self, status: int, reason: str) -> None:
         if not self._transport.is_closing():
-            self._write(ApiResponse(status, reason), keep_alive=False)
+            self._turns.take(Turn(ApiResponse(status, reason), keep_alive=False))
 
-    def _write(self, response: ApiResponse, *, keep_alive: bool, head_only: bool = False) -> None:
-        self._transport.write(encode_response(response, keep_alive=keep_alive, head_only=head_only))
-        if keep_alive:
+    def _write(self, turn: Turn, response: ApiResponse) -> None:
+        if self._transport.is_closing():
+            return
+        answer = encode_response(response, keep_alive=turn.keep_alive, head_only=turn.head_only)
+        self._transport.write(answer)
+        if turn.keep_alive:
             self._transports.limit(self._transport, self._bounds.idle_seconds)
         else:
             self._transport.close()

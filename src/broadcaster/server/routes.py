@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Awaitable
+from contextlib import ExitStack
 from urllib.parse import unquote
 
-from broadcaster.protocol.api import ApiRequest, ApiResponse, answer
+from broadcaster.protocol.api import ApiRequest, ApiResponse, Inquiry, answer
+from broadcaster.protocol.census import Census, Question, take_census
 from broadcaster.protocol.hub import Hub
 from broadcaster.server.assets import asset
+from broadcaster.server.inquiries import inquire
 from broadcaster.server.node import HEALTH, Node
+from broadcaster.server.requests import Taken
 
 __all__ = ["Routes"]
 
@@ -22,23 +27,17 @@ class Routes:
     def __init__(self, node: Node) -> None:
         self._node = node
 
-    def answer(self, request: ApiRequest) -> ApiResponse:
-        """Answer *request*, and do what it asks for."""
-        with self._node.requests.taken(request) as taken:
-            response = self._answer(request)
-            taken.status = response.status
-        if response.status >= 400:
-            _logger.info(
-                "%s %r refused with %d: %s",
-                request.method,
-                request.path[:200],
-                response.status,
-                response.body,
-                extra={"method": taken.method, "route": taken.route, "status": response.status},
-            )
-        return response
+    def answer(self, request: ApiRequest) -> ApiResponse | Awaitable[ApiResponse]:
+        """Answer *request*, and do what it asks for; the answer is awaited where other nodes are asked."""
+        with ExitStack() as counting:
+            taken = counting.enter_context(self._node.requests.taken(request))
+            answered = self._answer(request)
+            if not isinstance(answered, ApiResponse):
+                return _wait(request, answered, taken, counting.pop_all())
+            _note(request, answered, taken)
+            return answered
 
-    def _answer(self, request: ApiRequest) -> ApiResponse:
+    def _answer(self, request: ApiRequest) -> ApiResponse | Awaitable[ApiResponse]:
         if request.path in HEALTH:
             return self._node.health(request.path)
         if (file := asset(request)) is not None:
@@ -48,9 +47,23 @@ class Routes:
         hub = self._hub_of(request.path)
         if isinstance(hub, ApiResponse):
             return hub
-        response = answer(hub, request, now=time.time())
-        self._node.perform(hub, response.effects)
-        return response
+        answered = answer(hub, request, now=time.time())
+        self._node.perform(hub, answered.effects)
+        return self._ask(hub, answered) if isinstance(answered, Inquiry) else answered
+
+    async def _ask(self, hub: Hub, inquiry: Inquiry) -> ApiResponse:
+        try:
+            return inquiry.answer(await self._census(hub, inquiry.question))
+        except OSError:
+            if inquiry.effects:
+                # Whoever repeated it would send the event again.
+                return inquiry.answer(take_census(hub, inquiry.question))
+            return ApiResponse(503, "other nodes cannot be asked now, since Redis does not answer: try again")
+
+    async def _census(self, hub: Hub, question: Question) -> Census:
+        if (peers := self._node.peers) is None:
+            return take_census(hub, question)
+        return await inquire(peers.roster, hub.app.id, question)
 
     def _hub_of(self, path: str) -> Hub | ApiResponse:
         root, _, rest = path.removeprefix("/").partition("/")
@@ -61,3 +74,25 @@ class Routes:
         if hub is None:
             return ApiResponse(404, f"no application has the id {app_id[:100]!r}")
         return hub if hub.app.enabled else ApiResponse(403, "the application is disabled")
+
+
+async def _wait(
+    request: ApiRequest, answer: Awaitable[ApiResponse], taken: Taken, counting: ExitStack
+) -> ApiResponse:
+    with counting:
+        response = await answer
+        _note(request, response, taken)
+        return response
+
+
+def _note(request: ApiRequest, response: ApiResponse, taken: Taken) -> None:
+    taken.status = response.status
+    if response.status >= 400:
+        _logger.info(
+            "%s %r refused with %d: %s",
+            request.method,
+            request.path[:200],
+            response.status,
+            response.body,
+            extra={"method": taken.method, "route": taken.route, "status": response.status},
+        )

@@ -26,7 +26,8 @@ def traced(request: ApiRequest, taken: Taken) -> Iterator[None]:
     It has no path, query or body: they tell channels, users and signatures.
     """
     tracer = get_tracer("broadcaster.server", __version__)
-    with tracer.start_as_current_span(
+    # Never the current one: an answer that is waited for begins in one context and ends in another.
+    span = tracer.start_span(
         f"{taken.method} {taken.route}",
         context=extract({name.lower(): value for name, value in request.headers}),
         kind=SpanKind.SERVER,
@@ -35,16 +36,15 @@ def traced(request: ApiRequest, taken: Taken) -> Iterator[None]:
             "http.route": taken.route,
             "broadcaster.app_id": request.path.split("/")[2][:100],
         },
+    )
+    try:
+        yield
+    except Exception as error:
         # Its text may hold what the path does.
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as span:
-        try:
-            yield
-        except Exception as error:
-            span.set_attribute("error.type", type(error).__qualname__)
-            raise
-        finally:
-            span.set_attribute("http.response.status_code", taken.status)
-            if taken.status >= 500:
-                span.set_status(Status(StatusCode.ERROR))
+        span.set_attribute("error.type", type(error).__qualname__)
+        raise
+    finally:
+        span.set_attribute("http.response.status_code", taken.status)
+        if taken.status >= 500:
+            span.set_status(Status(StatusCode.ERROR))
+        span.end()
