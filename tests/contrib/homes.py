@@ -224,7 +224,7 @@ class HomeContract(ABC):
             assert answer.status_code in {200, 400, 403}
             if answer.status_code == 200:
                 assert name in {"private-users.ann", "private-encrypted-users.ann"} or re.fullmatch(
-                    r"presence-rooms\.[^.]+", name
+                    r"(presence|private|private-encrypted)-rooms\.[^.]+", name
                 )
 
         @settings(max_examples=60, deadline=None, database=None)

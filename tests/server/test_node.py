@@ -71,6 +71,26 @@ async def test_closing_hangs_up_on_everybody_with_4100_and_is_told_to_health_che
     assert node.health("/up").status == 503
 
 
+async def test_what_is_sent_before_the_first_tick_is_remembered() -> None:
+    node = Node([replace(APP, history=("kept",), limits=Limits(history_seconds=60))], encode=str)
+    hub = node.admit(APP.key, Visit({"protocol": "7"}))
+    assert not isinstance(hub, Refusal)
+    wire = Recording()
+    session = node.connect(hub, wire)
+    session.received('{"event":"pusher:subscribe","data":{"channel":"kept"}}')
+    last_id = json.loads(str(wire.said[-1]))["id"]
+    node.perform(hub, hub.broadcast("e", ["kept"], "{}"))
+
+    node.tick()
+    session.received('{"event":"pusher:unsubscribe","data":{"channel":"kept"}}')
+    session.received(f'{{"event":"pusher:subscribe","data":{{"channel":"kept","last_id":"{last_id}"}}}}')
+
+    assert [json.loads(str(said))["event"] for said in wire.said[-2:]] == [
+        "pusher_internal:subscription_succeeded",
+        "e",
+    ]
+
+
 @pytest.mark.parametrize(
     ("key", "params", "code"),
     [("x", {"protocol": "7"}, 4001), (APP.key, {}, 4008), (APP.key, {"protocol": "x"}, 4007)],

@@ -150,12 +150,13 @@ def test_a_whisper_reaches_the_clients_of_every_node_but_its_sender(
         for browser, user in ((ann, "ann"), (bob, "bob"), (cid, "cid")):
             browser.subscribe("presence-room", user_id=user)
         assert [ann.receive()["event"] for _ in range(2)] == ["pusher_internal:member_added"] * 2
-        assert bob.receive()["event"] == "pusher_internal:member_added"
 
         ann.send("client-typing", channel="presence-room", data={"n": 1})
 
         for browser in (bob, cid):
-            frame = browser.receive()
+            # Who joined elsewhere a moment ago may be told after the acknowledgement.
+            while (frame := browser.receive())["event"] == "pusher_internal:member_added":
+                pass
             assert (frame["event"], frame["user_id"]) == ("client-typing", "ann")
         assert ann.is_alive()
 

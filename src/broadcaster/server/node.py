@@ -104,7 +104,9 @@ class Node:
             self.perform(hub, hub.close(Code.UNKNOWN_APP, "The application is not served any more"))
         for app in self.apps:
             if (known := self._hubs.get(app.id)) is None:
-                self._hubs[app.id] = Hub(app, epoch=secrets.token_hex(4), peers=self._peers is not None)
+                hub = self._hubs[app.id] = Hub(app, epoch=secrets.token_hex(4), peers=self._peers is not None)
+                # What it remembers before its first tick would be as old as the clock.
+                hub.tick(time.monotonic())
             elif known.app != app:
                 known.update(app)
         self._keys = {key: self._hubs[app.id] for app in self.apps for key in app.keyring}
