@@ -60,10 +60,10 @@ def need(session: nox.Session, programs: dict[str, str]) -> None:
 
 @nox.session(python=pythons())
 def tests(session: nox.Session) -> None:
-    """Run the test-suite on every Python that is here."""
+    """Run the test-suite on every Python that is here, on two cores; a module stays on one of them."""
     need(session, REDIS)
     install(session, "test")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "--numprocesses=2", "--dist=loadfile", *session.posargs)
 
 
 @nox.session
