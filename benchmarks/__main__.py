@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import bus, connections, dispatch, drivers, fanout, million, slow
+from benchmarks import bus, connections, dispatch, drivers, fanout, million, scale, slow
 from benchmarks.machine import machine
 from benchmarks.report import Benchmark, Table, save, show
 
@@ -17,6 +17,7 @@ BENCHMARKS = [
     Benchmark("fanout", "one event to 1,000 subscribers and more", fanout.run, linux=True),
     Benchmark("connections", "handshakes, and the memory of an idle connection", connections.run, linux=True),
     Benchmark("bus", "what it costs that nodes hear each other through Redis", bus.run, linux=True),
+    Benchmark("scale", "what each of many connections stands on, Redis included", scale.run, linux=True),
     Benchmark("slow", "a client that stops reading", slow.run, linux=True),
 ]
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Self
 
 from benchmarks.serving import CHANNEL, KEY
+from broadcaster.protocol import frames
 
 __all__ = ["Clients"]
 
@@ -19,8 +20,11 @@ _UPGRADE = (
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 ).encode()
 _SUBSCRIBE = json.dumps({"event": "pusher:subscribe", "data": {"channel": CHANNEL}}).encode()
+_PING = json.dumps({"event": "pusher:ping", "data": {}}).encode()
 # A client's frames are masked; a mask of zeros leaves the text as it is.
 _SUBSCRIBE_FRAME = bytes([0x81, 0x80 | len(_SUBSCRIBE)]) + bytes(4) + _SUBSCRIBE
+_PING_FRAME = bytes([0x81, 0x80 | len(_PING)]) + bytes(4) + _PING
+_PONG_SIZE = 2 + len(frames.pong)
 
 _IN_FLIGHT = 64
 _MOST_READY = 65_536
@@ -59,6 +63,12 @@ class Clients:
         for _ in range(count):
             self._connect()
         self.receive(1, seconds=_HANDSHAKE_SECONDS)
+
+    def ping(self) -> None:
+        """Have every connection ask whether the server is there, and get its answer."""
+        for connection in self._sockets.values():
+            connection.send(_PING_FRAME)
+        self.receive(_PONG_SIZE, seconds=_HANDSHAKE_SECONDS)
 
     def receive(self, each: int, *, seconds: float, pause: float = 0.0) -> float:
         """Read until every connection has got *each* bytes, not one more; return how long it took.
