@@ -118,13 +118,15 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Run what takes its time: nonsense by the million, a stalled client, ten minutes of churn."""
+    """Run what takes its time: nonsense by the million, a stalled client, churn, a fault every minute."""
+    need(session, REDIS)
     install(session, "test")
     session.run("python", "-m", "tests.soak.fuzz", *session.posargs)
     session.run("python", "-m", "tests.soak.stalled")
     session.install("atheris")
     session.run("python", "-m", "tests.soak.guided", "-atheris_runs=400000", "-max_len=2000")
     session.run("python", "-m", "tests.soak.churn")
+    session.run("python", "-m", "tests.soak.faults")
 
 
 if __name__ == "__main__":

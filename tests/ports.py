@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import random
 import socket
+from contextlib import suppress
 
 
 def free_port() -> int:
     """Return a port on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def lasting_port() -> int:
+    """Return a port on which nobody listens, for a server that comes back to it."""
+    while True:
+        # Beneath those that outgoing connections get, one of which might have it meanwhile.
+        port = random.randrange(16_384, 32_768)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

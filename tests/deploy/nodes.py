@@ -13,7 +13,7 @@ from pathlib import Path
 
 from broadcaster.protocol.limits import Limits
 from tests.drivers.redis_servers import RedisServer
-from tests.e2e.children import START, Child
+from tests.e2e.children import START, STOP, Child
 from tests.server.clients import APP, Client, plain, wait_until
 
 __all__ = ["Node", "clean_environment", "node_of", "nodes"]
@@ -34,6 +34,9 @@ class Node:
     redis_url: str
     per_address: int = 0
     port: int = 0
+    history: tuple[str, ...] = ()
+    said: str = ""
+    """What it said until it was ended."""
     _child: Child | None = field(default=None, repr=False)
 
     @property
@@ -47,7 +50,7 @@ class Node:
             "activity_timeout": Limits().activity_timeout + self.number,
             "connections_per_address": self.per_address,
         }
-        app = {"id": APP.id, "key": APP.key, "secret": APP.secret, "limits": limits}
+        app = {"id": APP.id, "key": APP.key, "secret": APP.secret, "limits": limits, "history": self.history}
         env = clean_environment() | {
             "BROADCAST_APPS": json.dumps([app]),
             "BROADCAST_SERVER_REDIS": self.redis_url,
@@ -57,11 +60,15 @@ class Node:
         self.port = int(self._child.hear(r"listening on http://127\.0\.0\.1:(\d+)", seconds=START)[1])
         wait_until(lambda: plain(self.port, "GET", "/readyz").status == 200, seconds=START)
 
-    def end(self, how: signal.Signals) -> None:
-        """End it with the signal *how*, unless that has been done."""
-        if self._child is not None:
-            child, self._child = self._child, None
-            child.end(how)
+    def end(self, how: signal.Signals, *, seconds: float = STOP) -> int | None:
+        """End it with the signal *how* and return its exit code; None if that has been done."""
+        if self._child is None:
+            return None
+        child, self._child = self._child, None
+        try:
+            return child.end(how, seconds=seconds)
+        finally:
+            self.said += child.said
 
 
 def node_of(client: Client) -> int:

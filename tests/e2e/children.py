@@ -60,20 +60,27 @@ class Child:
             if match := re.search(pattern, line):
                 return match
 
-    def end(self, how: signal.Signals | None = None) -> int:
+    def end(self, how: signal.Signals | None = None, *, seconds: float = STOP) -> int:
         """Close the process's input, send it the signal *how* if any, and return its exit code."""
         assert self._process.stdin
         self._process.stdin.close()
         if how is not None:
             self._process.send_signal(how)
         try:
-            return self._process.wait(STOP)
+            return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            raise TimeoutError(f"still alive {STOP} seconds after it was told to stop; {self.log}") from None
+            raise TimeoutError(
+                f"still alive {seconds} seconds after it was told to stop; {self.log}"
+            ) from None
         finally:
             self._reader.join(STOP)
+
+    @property
+    def said(self) -> str:
+        """Everything that it wrote."""
+        return "".join(self._lines)
 
     @property
     def log(self) -> str:
