@@ -24,13 +24,15 @@ _KEPT_EVERY = 5
 _MEMBER_EVERY = 13
 _MEMBERS, _USERS = 15, 10
 """Clients on a presence channel, and the users that they are: some have two tabs."""
+_VISITORS = 6
+"""Clients on a presence channel besides, who come and go."""
 
 
 class Crowd:
     """*size* clients on the nodes at *ports*, each on the channel of everybody and on that of a few.
 
-    Some are on a channel with a history besides, and some are members of presence channels; a *visitor* of
-    each of these comes and goes. An async context manager.
+    Some are on a channel with a history besides, and some are members of presence channels; visitors of these
+    come and go. An async context manager.
     """
 
     def __init__(self, size: int, ports: list[int]) -> None:
@@ -39,7 +41,9 @@ class Crowd:
         """What clients were told that nobody should have said."""
         self._browsers = [self._browser(_channels_of(number), _user_of(number)) for number in range(size)]
         places = sorted({name for browser in self._browsers for name in browser.members})
-        self._visitors = [self._browser([name], "visitor") for name in places]
+        self._visitors = [
+            self._browser([name], f"visitor-{seat}") for seat in range(_VISITORS) for name in places
+        ]
         self._tasks: dict[Browser, asyncio.Task[None]] = {}
         self.channels = sorted({name for browser in self._browsers for name in browser.record.heard})
         """Those on which messages are heard."""
@@ -88,9 +92,10 @@ class Crowd:
             if browser.is_on(name) and members.ids != true[name]
         ]
 
-    def invite(self) -> None:
-        """Let the visitors come."""
-        self._start(self._visitors)
+    def invite(self, *, only_half: bool = False) -> None:
+        """Let the visitors come who are not there, or half of them all."""
+        some = self._visitors[:: 2 if only_half else 1]
+        self._start(browser for browser in some if browser not in self._tasks)
 
     async def dismiss(self) -> None:
         """Let the visitors go, without a farewell."""

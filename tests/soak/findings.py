@@ -84,7 +84,7 @@ class Findings:
             ),
             Table(
                 "messages on channels without a history",
-                ("sent", "messages", "to deliver", "delivered", "lost", "lost, connected", "most lost",
+                ("sent", "messages", "to deliver", "delivered", "lost", "connected", "most lost",
                  "duplicated", "most dup.", "slowest s"),
                 [
                     (name, one.sent, one.expected, one.delivered, one.lost, one.lost_there, one.most_lost,
