@@ -37,6 +37,8 @@ _DELIVERY = 3.0
 """Within so many seconds what is sent is delivered."""
 _LOOK = 0.02
 """Seconds between two looks at something that is waited for."""
+_TOLD = 50
+"""Mistakes and problems that are printed."""
 
 _Condition: TypeAlias = Callable[[], bool | Awaitable[bool]]
 
@@ -207,8 +209,9 @@ def main() -> None:
         show(table)
     if asked.json is not None:
         asked.json.write_text(json.dumps(findings.json, indent=1), "utf-8")
-    print("\n" + ("\n".join(findings.not_zero) or "nothing was lost or came twice that should not have"))
-    sys.exit(bool(findings.not_zero))
+    for trouble in (*findings.mistakes, *findings.problems)[:_TOLD]:
+        print(trouble)
+    sys.exit(not findings.is_well)
 
 
 if __name__ == "__main__":

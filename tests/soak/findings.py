@@ -1,4 +1,4 @@
-"""What a fault run found: tables, JSON, and what ought to be 0 and is not."""
+"""What a fault run found: as tables and as JSON, and whether what has to be 0 is."""
 
 from __future__ import annotations
 
@@ -103,19 +103,25 @@ class Findings:
                     for name, one in self._rows(self.kept)
                 ],
             ),
+            Table("what has to be 0", ("what", "is"), list(self.zeros.items())),
         ]  # fmt: skip
 
     @property
-    def not_zero(self) -> list[str]:
-        """What ought to be 0, or not to be at all."""
-        counts = {
+    def zeros(self) -> dict[str, int]:
+        """What has to be 0."""
+        return {
             f"lost {_OUTSIDE}": self.plain[None].lost + self.kept[None].lost,
             f"duplicated {_OUTSIDE}": self.plain[None].duplicated + self.kept[None].duplicated,
             "lost silently with a history": sum(one.lost_silently for one in self.kept.values()),
             "duplicated with a history": sum(one.duplicated for one in self.kept.values()),
             "presence mistakes": len(self.mistakes),
+            "other problems": len(self.problems),
         }
-        return [*(f"{what}: {count:,}" for what, count in counts.items() if count), *self.problems]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether that is so."""
+        return not any(self.zeros.values())
 
     @property
     def json(self) -> dict[str, Any]:
@@ -124,6 +130,7 @@ class Findings:
             "faults": [asdict(one) for one in self.struck],
             "plain": {name: asdict(one) for name, one in self._rows(self.plain)},
             "kept": {name: asdict(one) for name, one in self._rows(self.kept)},
+            "zeros": self.zeros,
             "mistakes": list(self.mistakes),
             "problems": list(self.problems),
         }
