@@ -75,6 +75,13 @@ def test_the_first_and_the_last_client_that_come_back_tell_how_long_it_took() ->
     assert WINDOWS[1].recovery(records[2:]) is None
 
 
+def test_the_slowest_delivery_is_told_whoever_comes_first() -> None:
+    late = record(3, 5)
+    late.heard["news"].add(0, 7.5)
+
+    assert figures(record(0), late, record(0))[None].slowest == 2.5
+
+
 def test_channels_that_are_not_asked_for_are_left_out() -> None:
     mixed = Record({"news": Heard(), "other": Heard()})
 
