@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -61,11 +62,14 @@ def _connections(count: int) -> list[list[Cell]]:
 
 async def _in_redis(count: int) -> list[list[Cell]]:
     heard, heard_cpu = await _cost(_hear, count)
+    told = [(await _cost(partial(_tell, nodes=nodes), count))[1] for nodes in (0, 8)]
     occupied, occupied_cpu = await _cost(_occupy, count)
     present, present_cpu = await _cost(_be_present, count)
     return [
         ["a channel that a node hears, in Redis", heard, "bytes"],
         ["a channel that a node begins to hear, in Redis", heard_cpu, "CPU us"],
+        ["a message of 200 bytes, in Redis", told[0], "CPU us"],
+        ["a node that hears it, in Redis", (told[1] - told[0]) / 8, "CPU us"],
         ["a channel that somebody is on, in Redis", occupied, "bytes"],
         ["a channel that somebody joins, in Redis", occupied_cpu, "CPU us"],
         [f"a member of a presence channel of {_ROOM}, in Redis", present, "bytes"],
@@ -98,6 +102,32 @@ async def _hear(url: str, count: int) -> _Undo:
         for _ in range(count):
             await ready.acquire()
     return lambda: bus.aclose(1.0)
+
+
+async def _tell(url: str, count: int, *, nodes: int) -> _Undo:
+    """Publish as a node does, and have *nodes* hear it."""
+    one, others = RedisBus(url), [RedisBus(url) for _ in range(nodes)]
+    heard = asyncio.Semaphore(0)
+    for bus in (one, *others):
+        bus.open(lambda topic, payload: heard.release(), lambda: None)
+    ready = asyncio.Semaphore(0)
+    for bus in others:
+        bus.subscribe("orders", ready.release)
+    async with asyncio.timeout(_SECONDS):
+        for _ in others:
+            await ready.acquire()
+        while not one.is_connected:
+            await asyncio.sleep(0.01)
+        for _ in range(count):
+            one.publish("orders", bytes(200))
+        await one.aclose(_SECONDS)
+        for _ in range(count * nodes):
+            await heard.acquire()
+
+    async def undo() -> None:
+        await asyncio.gather(*(bus.aclose(1.0) for bus in others))
+
+    return undo
 
 
 async def _occupy(url: str, count: int) -> _Undo:
