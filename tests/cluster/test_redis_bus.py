@@ -12,7 +12,7 @@ from broadcaster.cluster.bus import Bus
 from broadcaster.cluster.redis_bus import RedisBus
 from tests.cluster.contract import SECONDS, BusContract, Hearer, until
 from tests.drivers.proxy import Proxy
-from tests.drivers.redis_servers import RedisServer
+from tests.drivers.redis_servers import RedisServer, Watched, watched
 
 QUICK = 0.2
 
@@ -21,6 +21,12 @@ QUICK = 0.2
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    with watched(tmp_path_factory.mktemp("shop")) as running:
+        yield running
 
 
 @pytest.fixture
@@ -42,6 +48,15 @@ class TestRedisBus(BusContract):
 
 class TestRedisBusWithAPrefix(TestRedisBus):
     prefix = "shop-database-"
+
+
+class TestRedisBusOfAMasterThatSentinelsName(BusContract):
+    @pytest.fixture(autouse=True)
+    def _together(self, shop: Watched) -> None:
+        self.url = shop.url
+
+    def bus(self) -> Bus:
+        return RedisBus(self.url)
 
 
 def test_an_address_that_is_none_is_refused_without_its_password() -> None:

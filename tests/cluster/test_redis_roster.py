@@ -8,7 +8,7 @@ import pytest
 from broadcaster.cluster.redis_roster import RedisRoster
 from broadcaster.cluster.roster import Roster
 from tests.drivers.proxy import Proxy
-from tests.drivers.redis_servers import RedisServer
+from tests.drivers.redis_servers import RedisServer, Watched, watched
 
 from .contract import SECONDS, until
 from .rosters import ROOM, RosterContract, RosterNode
@@ -23,8 +23,14 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    with watched(tmp_path_factory.mktemp("shop")) as running:
+        yield running
+
+
 @pytest.fixture
-def prefix(redis: RedisServer) -> str:
+def prefix() -> str:
     """Another one for each test: its nodes meet no others."""
     return f"group-{next(_groups)}-"
 
@@ -37,6 +43,15 @@ class TestRedisRoster(RosterContract):
     @pytest.fixture(autouse=True)
     def _together(self, redis: RedisServer, prefix: str) -> None:
         self.url, self.prefix = redis.url(), prefix
+
+    def roster(self) -> Roster:
+        return roster(self.url, self.prefix)
+
+
+class TestRedisRosterOfAMasterThatSentinelsName(RosterContract):
+    @pytest.fixture(autouse=True)
+    def _together(self, shop: Watched, prefix: str) -> None:
+        self.url, self.prefix = shop.url, prefix
 
     def roster(self) -> Roster:
         return roster(self.url, self.prefix)

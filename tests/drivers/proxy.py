@@ -61,6 +61,10 @@ class Proxy:
         self._mode = Mode.FORWARD
         self._call(self._break, lambda link: link.lost)
 
+    def lead_to(self, port: int) -> None:
+        """Let new connections in to another peer, at *port*; those that there are stay where they are."""
+        self._peer = (self._peer[0], port)
+
     def break_connections(self) -> None:
         """Break every connection; new ones are let in."""
         self._call(self._break, lambda link: True)
@@ -73,7 +77,7 @@ class Proxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._call(self._stop)
+        self._call(self._end)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(SECONDS)
         self._loop.close()
@@ -91,6 +95,15 @@ class Proxy:
             self._server.close()
             self._server = None
         await self._break(lambda link: True)
+
+    async def _end(self) -> None:
+        await self._stop()
+        # Who was let in the moment before has no link yet.
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)
 
     async def _break(self, which: Callable[[_Link], bool]) -> None:
         broken = [link for link in self._links if which(link)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -80,6 +81,16 @@ class RedisServer:
             self._process.wait(SECONDS)
             self._process = None
 
+    def freeze(self) -> None:
+        """Let it stand still: it takes connections, and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def _arguments(self) -> list[str]:
         return ["--port", str(self.port)]
 
@@ -135,6 +146,23 @@ class Watched:
     master: RedisServer
     replica: RedisServer
     sentinel: Sentinel
+
+    @property
+    def url(self) -> str:
+        """The URL that the server half knows it by."""
+        return f"redis+sentinel://:{quote(PASSWORD, safe='')}@127.0.0.1:{self.sentinel.port}/shop"
+
+    def promote(self) -> None:
+        """Swap the roles of master and replica by hand, behind the sentinel's back."""
+        self.replica.client().execute_command("REPLICAOF", "NO", "ONE")
+        self.master.client().execute_command("REPLICAOF", "127.0.0.1", self.replica.port)
+
+    def tell_sentinel(self) -> None:
+        """Tell the sentinel that the replica is the master now."""
+        sentinel = self.sentinel.client()
+        sentinel.execute_command("SENTINEL", "REMOVE", "shop")
+        sentinel.execute_command("SENTINEL", "MONITOR", "shop", "127.0.0.1", self.replica.port, 1)
+        sentinel.execute_command("SENTINEL", "SET", "shop", "auth-pass", PASSWORD)
 
     def named(self) -> int:
         """Return the port of the server that the sentinel takes for the master."""

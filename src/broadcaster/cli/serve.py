@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import unquote, urlsplit
 
 import typer
 
 from broadcaster.cluster.group import Group
+from broadcaster.cluster.redis_url import secrets_in
 from broadcaster.server import Admin, App, Proxies, Server, Tls
 from broadcaster.server import serve as run_server
 from broadcaster.server.config import apps_from_env, apps_from_toml, bounds_from_toml
@@ -58,7 +58,8 @@ def serve(
     redis: Annotated[
         str | None,
         typer.Option(
-            help="Hear other nodes, and what is published there: redis://host:6379.",
+            help="Hear other nodes, and what is published there: redis://host:6379,"
+            " or redis+sentinel://host:26379,host:26379/service.",
             envvar="BROADCAST_SERVER_REDIS",
             show_envvar=True,
         ),
@@ -168,9 +169,4 @@ def _secrets(servers: list[Server], redis: str | None) -> Iterator[str]:
     for server in servers:
         for app in server.apps:
             yield from (pair.secret for pair in app.keyring.values())
-    try:
-        password = urlsplit(redis or "").password
-    except ValueError:
-        return
-    if password:
-        yield from (password, unquote(password))
+    yield from secrets_in(redis or "")

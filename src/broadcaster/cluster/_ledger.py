@@ -54,6 +54,11 @@ class Ledger:
             for name, script in self._scripts.items()
         }
 
+    @property
+    def home(self) -> str:
+        """A key of its slot."""
+        return self._prefix
+
     def load(self) -> list[Command]:
         """Return what makes the scripts known."""
         return [("SCRIPT", "LOAD", script) for script in self._scripts.values()]

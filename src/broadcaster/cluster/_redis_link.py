@@ -1,93 +1,93 @@
-"""One connection to Redis: the one module of the server that imports its client."""
+"""Connections to where things live in Redis, whatever servers it has."""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from broadcaster.errors import ConfigurationError, MissingExtra
-
-try:
-    import redis
-    from redis.asyncio import ConnectionPool
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-except ImportError as error:
-    raise MissingExtra(error.name or "redis", extra="redis") from error
+from broadcaster.cluster._lookout import Lookout
+from broadcaster.cluster._redis_masters import Finder, Master, OnlyOne, Sentinels
+from broadcaster.cluster._redis_wire import Opener, Refusal, Wire
+from broadcaster.cluster.redis_url import Nodes, Watched, read_url
+from broadcaster.errors import ConfigurationError
 
 __all__ = ["Link", "Links", "Refusal"]
 
 
-class Refusal(str):
-    """What Redis answers to a command that it does not carry out."""
-
-    __slots__ = ()
-
-
 class Links:
-    """Opens connections to the Redis at *url*; no wait on them is longer than *seconds*.
+    """Leads to the Redis at *url*: one server, a master that sentinels name, or a cluster; see `read_url()`.
 
-    Raises `ConfigurationError` for a URL that is none, without what it says: that may be a password.
+    No wait is longer than *seconds*. Raises `ConfigurationError` for a URL that is none, without what it
+    says: that may be a password.
     """
 
     def __init__(self, url: str, *, seconds: float) -> None:
-        self._seconds = seconds
-        try:
-            self._pool: Any = ConnectionPool.from_url(
-                url,
-                socket_connect_timeout=seconds,
-                # Not `socket_timeout`: Python 3.11 may swallow a cancellation in the `wait_for()` behind it.
-                socket_timeout=None,
-                retry=Retry(NoBackoff(), 0),
-                protocol=2,
-                driver_info=None,
+        where = read_url(url)
+        if isinstance(where, Nodes):
+            raise ConfigurationError(
+                "a cluster of Redis is not known here; write redis:// or redis+sentinel://"
             )
-        except ValueError:
-            raise ConfigurationError("no address of a Redis; write redis://:password@host:6379/0") from None
+        finder: Callable[[], Finder] = OnlyOne
+        if isinstance(where, Watched):
+            asker = Opener(where.sentinel_url, seconds=seconds)
+            addresses, service = where.sentinels, where.service
 
-    def link(self) -> Link:
-        """Return a connection that is not open yet."""
-        return Link(self._pool.make_connection(), self._seconds)
+            def finder() -> Finder:
+                return Sentinels(asker, addresses, service)
+
+        self._servers = Master(Opener(where.url, seconds=seconds), finder, seconds=seconds)
+
+    def link(self, key: str) -> Link:
+        """Return a connection to the server that has *key*, and all keys in its slot; it is not open yet."""
+        return Link(self._servers.connect)
 
 
 class Link:
-    """A connection that is used once; whatever goes wrong with it is an `OSError`."""
+    """A connection that is used once; whatever goes wrong with it is an `OSError`.
 
-    def __init__(self, connection: Any, seconds: float) -> None:
-        self._connection = connection
-        self._seconds = seconds
+    That the server is not the right one any more is one as well, which is noticed within seconds.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[tuple[Wire, Lookout]]]) -> None:
+        self._connect = connect
+        self._wire: Wire | None = None
+        self._lookout: Lookout | None = None
+        self._fault: OSError | None = None
 
     async def open(self) -> None:
         """Connect."""
-        try:
-            await self._connection.connect()
-        except redis.RedisError as error:
-            raise _plain(error) from error
+        self._wire, self._lookout = await self._connect()
+        self._lookout.add(self)
 
     async def send(self, *commands: tuple[str | bytes, ...]) -> None:
         """Send *commands*; each gets an answer of its own."""
-        packed = self._connection.pack_commands(commands)
         try:
-            async with asyncio.timeout(self._seconds):
-                await self._connection.send_packed_command(packed, check_health=False)
-        except redis.RedisError as error:
-            raise _plain(error) from error
+            await self._opened().send(*commands)
+        except OSError as error:
+            raise (self._fault or error) from error
 
     async def read(self) -> Any:
         """Return the next answer, or what was published; raise `TimeoutError` when there is none in time."""
         try:
-            async with asyncio.timeout(self._seconds):
-                return await self._connection.read_response(disable_decoding=True, disconnect_on_error=False)
-        except redis.ResponseError as refused:
-            return Refusal(str(refused))
-        except redis.RedisError as error:
-            raise _plain(error) from error
+            return await self._opened().read()
+        except OSError as error:
+            raise (self._fault or error) from error
+
+    async def leave(self, error: OSError) -> None:
+        """Break off: the server is the wrong one, as *error* says."""
+        self._fault = error
+        if self._wire is not None:
+            await self._wire.close()
 
     async def close(self) -> None:
         """Disconnect, without a farewell."""
-        await self._connection.disconnect(nowait=True)
+        # The wire first: that does not wait, so nothing can come between.
+        if self._wire is not None:
+            await self._wire.close()
+        if self._lookout is not None:
+            await self._lookout.remove(self)
 
-
-def _plain(error: redis.RedisError) -> OSError:
-    # The first words of some are an address, which is known; none tells a password.
-    return TimeoutError(str(error)) if isinstance(error, redis.TimeoutError) else ConnectionError(str(error))
+    def _opened(self) -> Wire:
+        if self._fault is not None or self._wire is None:
+            raise self._fault or ConnectionError("it is not open")
+        return self._wire

@@ -118,7 +118,7 @@ class _Subscriber:
                 self._command("UNSUBSCRIBE", topic)
 
     async def run(self) -> None:
-        link = self._links.link()
+        link = self._links.link("")
         try:
             await link.open()
             self._is_open = True
@@ -227,7 +227,7 @@ class _Publisher:
         self._more.set()
 
     async def run(self) -> None:
-        link = self._links.link()
+        link = self._links.link("")
         try:
             await link.open()
             self.is_connected = True

@@ -185,7 +185,7 @@ class RedisRoster:
             return await question.future
 
     async def _run(self) -> None:
-        link = self._links.link()
+        link = self._links.link(self._ledger.home)
         try:
             await link.open()
             await say(link, [Ask(command, nothing) for command in self._ledger.load()])
