@@ -22,7 +22,17 @@ ROOT = Path(broadcaster.__file__).parent
 # Rule 1. What a module imports lies in its own layer or in a lower one.
 LAYERS = {
     0: {"_version", "errors"},
-    1: {"_classes", "channels", "context", "encoding", "encryption", "messages", "sealing", "signing"},
+    1: {
+        "_classes",
+        "_slots",
+        "channels",
+        "context",
+        "encoding",
+        "encryption",
+        "messages",
+        "sealing",
+        "signing",
+    },
     2: {"events", "protocol", "rules", "signals", "transactions"},
     3: {"cluster", "drivers", "queues"},
     4: {

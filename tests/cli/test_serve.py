@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from broadcaster.signing import Credentials
-from tests.drivers.redis_servers import RedisServer
+from tests.drivers.redis_servers import RedisServer, cluster, watched
 from tests.programs import broadcaster
 from tests.server.clients import APP, SECONDS, call, client, plain, wait_until
 
@@ -136,18 +136,32 @@ def test_a_file_with_a_mistake_is_told_in_one_line(tmp_path: Path) -> None:
 
 def test_nodes_that_are_told_the_same_redis_hear_each_other(tmp_path: Path) -> None:
     with RedisServer(tmp_path, password=None) as redis:
-        options = ("serve", "--dev", "--port", "0", "--redis", f"redis://127.0.0.1:{redis.port}")
-        with broadcaster(*options) as one, broadcaster(*options) as other:
-            ports = [port_of(one), port_of(other)]
-            for port in ports:
-                wait_until(lambda port=port: plain(port, "GET", "/readyz").status == 200)  # type: ignore[misc]
-            with client(ports[1], key="app-key") as browser:
-                browser.subscribe("orders")
-                event = {"name": "news", "channels": ["orders"], "data": "1"}
-                keys = Credentials("app-key", "app-secret")
-                assert call(ports[0], "POST", "/apps/1/events", event, credentials=keys).status == 200
+        hear_each_other(redis.url())
 
-                assert browser.receive()["data"] == "1"
+
+def test_nodes_of_one_cluster_hear_each_other(tmp_path: Path) -> None:
+    with cluster(tmp_path) as shards:
+        hear_each_other(shards.url)
+
+
+def test_nodes_that_are_told_the_same_sentinels_hear_each_other(tmp_path: Path) -> None:
+    with watched(tmp_path) as shop:
+        hear_each_other(shop.url)
+
+
+def hear_each_other(url: str) -> None:
+    options = ("serve", "--dev", "--port", "0", "--redis", url)
+    with broadcaster(*options) as one, broadcaster(*options) as other:
+        ports = [port_of(one), port_of(other)]
+        for port in ports:
+            wait_until(lambda port=port: plain(port, "GET", "/readyz").status == 200)  # type: ignore[misc]
+        with client(ports[1], key="app-key") as browser:
+            browser.subscribe("orders")
+            event = {"name": "news", "channels": ["orders"], "data": "1"}
+            keys = Credentials("app-key", "app-secret")
+            assert call(ports[0], "POST", "/apps/1/events", event, credentials=keys).status == 200
+
+            assert browser.receive()["data"] == "1"
 
 
 def test_a_node_without_its_redis_serves_and_says_what_is_missing() -> None:

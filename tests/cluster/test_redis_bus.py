@@ -12,7 +12,7 @@ from broadcaster.cluster.bus import Bus
 from broadcaster.cluster.redis_bus import RedisBus
 from tests.cluster.contract import SECONDS, BusContract, Hearer, until
 from tests.drivers.proxy import Proxy
-from tests.drivers.redis_servers import RedisServer, Watched, watched
+from tests.drivers.redis_servers import Cluster, RedisServer, Watched, cluster, watched
 
 QUICK = 0.2
 
@@ -26,6 +26,12 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     with watched(tmp_path_factory.mktemp("shop")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def nodes_of_a_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as running:
         yield running
 
 
@@ -54,6 +60,15 @@ class TestRedisBusOfAMasterThatSentinelsName(BusContract):
     @pytest.fixture(autouse=True)
     def _together(self, shop: Watched) -> None:
         self.url = shop.url
+
+    def bus(self) -> Bus:
+        return RedisBus(self.url)
+
+
+class TestRedisBusOfACluster(BusContract):
+    @pytest.fixture(autouse=True)
+    def _together(self, nodes_of_a_cluster: Cluster) -> None:
+        self.url = nodes_of_a_cluster.url
 
     def bus(self) -> Bus:
         return RedisBus(self.url)

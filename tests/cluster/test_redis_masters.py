@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from broadcaster.cluster._redis_link import Link, Links
 from tests.drivers.redis_servers import PASSWORD, RedisServer, Sentinel, Watched, watched
 
-from .contract import until
+from .contract import SECONDS, until
 
 SECRET = quote(PASSWORD, safe="")
 Watch = Callable[..., Sentinel]
@@ -102,6 +104,42 @@ async def test_links_to_one_server_share_who_looks_after_it(redis_alone: RedisSe
         await link.close()
 
     await until(lambda: len(client.client_list()) == 1)
+
+
+async def test_whoever_connects_after_a_break_hears_nothing_of_it(redis_alone: RedisServer) -> None:
+    client = redis_alone.client()
+    links = Links(redis_alone.url(), seconds=0.2)
+    broken, other, new = (links.link("key") for _ in range(3))
+    await broken.open()
+    await other.open()
+    await until(lambda: len(client.client_list()) == 1 + 2 + 1)
+    kept = {client.client_id(), await ask(other, "CLIENT", "ID")}
+    for one in client.client_list():
+        if int(one["id"]) not in kept:
+            client.client_kill_filter(_id=one["id"])
+
+    with pytest.raises(OSError, match=r"\w"):
+        await broken.read()
+    await broken.close()
+    await new.open()
+    with pytest.raises(OSError, match=r"\w"):
+        await be_told(other)
+
+    assert await ask(new, "PING") == b"PONG"
+    for link in (other, new):
+        await link.close()
+
+
+async def be_told(link: Link) -> None:
+    """Wait until whoever looks after *link* finds out that something is wrong."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            await ask(link, "PING")
+
+
+async def ask(link: Link, *command: str) -> Any:
+    await link.send(command)
+    return await link.read()
 
 
 @pytest.fixture

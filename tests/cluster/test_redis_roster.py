@@ -8,7 +8,7 @@ import pytest
 from broadcaster.cluster.redis_roster import RedisRoster
 from broadcaster.cluster.roster import Roster
 from tests.drivers.proxy import Proxy
-from tests.drivers.redis_servers import RedisServer, Watched, watched
+from tests.drivers.redis_servers import Cluster, RedisServer, Watched, cluster, watched
 
 from .contract import SECONDS, until
 from .rosters import ROOM, RosterContract, RosterNode
@@ -26,6 +26,12 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     with watched(tmp_path_factory.mktemp("shop")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def nodes_of_a_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as running:
         yield running
 
 
@@ -52,6 +58,15 @@ class TestRedisRosterOfAMasterThatSentinelsName(RosterContract):
     @pytest.fixture(autouse=True)
     def _together(self, shop: Watched, prefix: str) -> None:
         self.url, self.prefix = shop.url, prefix
+
+    def roster(self) -> Roster:
+        return roster(self.url, self.prefix)
+
+
+class TestRedisRosterOfACluster(RosterContract):
+    @pytest.fixture(autouse=True)
+    def _together(self, nodes_of_a_cluster: Cluster, prefix: str) -> None:
+        self.url, self.prefix = nodes_of_a_cluster.url, prefix
 
     def roster(self) -> Roster:
         return roster(self.url, self.prefix)

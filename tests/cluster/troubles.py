@@ -8,13 +8,15 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from broadcaster.cluster.bus import Bus
 from broadcaster.cluster.redis import redis_group
+from broadcaster.cluster.roster import Roster
 from broadcaster.protocol.elsewhere import Change
 
 from .contract import SECONDS, Hearer, until
 from .rosters import ROOM, RosterNode
 
-__all__ = ["QUICK", "Node", "Pair", "pair"]
+__all__ = ["QUICK", "TOPICS", "Node", "Pair", "pair"]
 
 QUICK = 0.3
 _logger = logging.getLogger(__name__)
@@ -41,24 +43,40 @@ class Node:
         for topic in TOPICS:
             await self.hearer.subscribe(topic)
 
+    async def users(self) -> list[str]:
+        try:
+            return await self.roster.users(ROOM)
+        except OSError:
+            await until(lambda: self.roster.is_connected)
+            return []
+
     async def close(self) -> None:
         await self.roster.aclose(SECONDS)
         await self.bus.aclose(SECONDS)
 
 
 class Pair:
-    """The *node* that gets into trouble, and an *other* one that is in the same group."""
+    """The *node* that gets into trouble, and an *other* one of its group, which may be spared."""
 
-    def __init__(self, node: Node, other: Node) -> None:
+    def __init__(self, node: Node, other: Node, *, is_spared: bool) -> None:
         self.node = node
         self.other = other
+        self._troubled = (node,) if is_spared else (node, other)
         self._number = itertools.count()
 
-    async def is_deaf_after(self, trouble: Callable[[], object]) -> None:
-        """Let *trouble* come; return when the node says that it is not connected, and goes on alone."""
+    async def is_deaf_after(
+        self, trouble: Callable[[], object], *, what: Callable[[Node], Bus | Roster] = lambda node: node.bus
+    ) -> None:
+        """Let *trouble* come; return once who is in it has said that *what* is not connected, and goes on."""
         began = asyncio.get_running_loop().time()
+        deaf: set[Node] = set()
+
+        def are_deaf() -> bool:
+            deaf.update(node for node in self._troubled if not what(node).is_connected)
+            return len(deaf) == len(self._troubled)
+
         await asyncio.to_thread(trouble)
-        await until(lambda: not self.node.is_connected)
+        await until(are_deaf)
         _logger.info("noticed after %.1f s", asyncio.get_running_loop().time() - began)
 
         # Nobody waits for Redis.
@@ -66,11 +84,11 @@ class Pair:
         self.node.bus.publish(TOPICS[0], b"said meanwhile")
 
     async def hears_again_after(self, mend: Callable[[], object], *, gaps: int = 1) -> None:
-        """Let *mend* come; return when all is well, and the node knows that it has missed something."""
+        """Let *mend* come; return when all is well, and who was in trouble knows of *gaps*."""
         began = asyncio.get_running_loop().time()
         await asyncio.to_thread(mend)
         async with asyncio.timeout(SECONDS):
-            await until(lambda: self.node.is_connected and self.node.hearer.interruptions >= gaps)
+            await until(lambda: all(node.hearer.interruptions >= gaps for node in self._troubled))
             await self.is_well()
         _logger.info("heard again after %.1f s", asyncio.get_running_loop().time() - began)
 
@@ -85,15 +103,16 @@ class Pair:
         self.node.roster.report(ROOM, Change(1, {"ann": {}}), tell=False)
         self.other.roster.report(ROOM, Change(1, {"bob": {}}), tell=False)
         async with asyncio.timeout(SECONDS):
-            while await self.node.roster.users(ROOM) != ["ann", "bob"]:
+            while await self.node.users() != ["ann", "bob"] or await self.other.users() != ["ann", "bob"]:
                 pass
 
 
 @asynccontextmanager
-async def pair(url: str, *, other: str = "") -> AsyncIterator[Pair]:
+async def pair(url: str, *, other: str = "", prefix: str = "") -> AsyncIterator[Pair]:
     """Run two nodes on the Redis at *url*; the *other* may have a way of its own."""
-    prefix, members = f"trouble-{next(_groups)}-", list[RosterNode]()
-    both = Pair(Node(url, prefix, members), Node(other or url, prefix, members))
+    members: list[RosterNode] = []
+    prefix = prefix or f"trouble-{next(_groups)}-"
+    both = Pair(Node(url, prefix, members), Node(other or url, prefix, members), is_spared=bool(other))
     await both.node.open()
     await both.other.open()
     try:

@@ -92,6 +92,11 @@ class Proxy:
 
     async def _stop(self) -> None:
         if self._server is not None:
+            for listener in self._server.sockets:
+                self._loop.remove_reader(listener.fileno())
+            # Python 3.11 forgets to close the connections that it is just letting in.
+            for _ in range(3):
+                await asyncio.sleep(0)
             self._server.close()
             self._server = None
         await self._break(lambda link: True)
@@ -114,6 +119,9 @@ class Proxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        if self._server is None:
+            writer.transport.abort()
+            return
         link = _Link(task)
         self._links.add(link)
         self.connections += 1

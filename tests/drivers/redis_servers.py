@@ -192,21 +192,66 @@ class ClusterNode(RedisServer):
     def __init__(self, folder: Path, *, port: int, told_port: int) -> None:
         self.bus_port = free_port()
         options = {"enabled": "yes", "port": self.bus_port, "announce-port": told_port, "node-timeout": 2000}
-        words = [word for name, value in options.items() for word in (f"--cluster-{name}", str(value))]
+        words = ["--masterauth", PASSWORD]
+        words += [word for name, value in options.items() for word in (f"--cluster-{name}", str(value))]
         super().__init__(folder, *words, port=port)
 
 
 class Cluster:
     """Three masters that share the slots, each behind a proxy, whose address is the one it tells."""
 
-    def __init__(self, servers: Sequence[ClusterNode], proxies: Sequence[Proxy]) -> None:
+    def __init__(
+        self, servers: Sequence[ClusterNode], proxies: Sequence[Proxy], replica: ClusterNode | None = None
+    ) -> None:
         self.servers = servers
         self.proxies = proxies
+        self._replica = replica
 
     @property
     def addresses(self) -> list[str]:
         """Where the nodes are, for clients."""
         return [f"127.0.0.1:{proxy.port}" for proxy in self.proxies]
+
+    @property
+    def replica(self) -> ClusterNode:
+        """Who follows the first of the masters."""
+        assert self._replica is not None
+        return self._replica
+
+    @property
+    def url(self) -> str:
+        """The URL that the server half knows it by."""
+        return f"redis+cluster://:{quote(PASSWORD, safe='')}@{','.join(self.addresses)}"
+
+    def owner(self, channel: str) -> int:
+        """Return which of the masters has the slot of *channel*, as long as none was moved."""
+        return int(self.servers[0].client().execute_command("CLUSTER KEYSLOT", channel)) * 3 // 16_384
+
+    def move(self, key: str, *, to: int) -> None:
+        """Let another node own the slot of *key*, which the first master has, with all keys in it."""
+        old, new = self.servers[0].client(), self.servers[to].client()
+        slot = old.execute_command("CLUSTER KEYSLOT", key)
+        new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", old.execute_command("CLUSTER MYID"))
+        old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", new.execute_command("CLUSTER MYID"))
+        while keys := old.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
+            where = ("127.0.0.1", self.servers[to].port, "", 0, int(SECONDS * 1000))
+            old.execute_command("MIGRATE", *where, "AUTH", PASSWORD, "KEYS", *keys)
+        self.give(key, to=to)
+
+    def follow(self, server: ClusterNode) -> None:
+        """Let *server*, which is in the cluster, be the replica of the first master."""
+        name = self.servers[0].client().execute_command("CLUSTER MYID")
+        client = server.client()
+        eventually(lambda: client.execute_command("CLUSTER REPLICATE", name))
+        eventually(lambda: client.info("replication")["master_link_status"] == "up")
+        eventually(lambda: all(name in _replicas(one.client()) for one in self.servers))
+
+    def isolate(self) -> None:
+        """Cut the first master off from the others; it does not know that its replica takes over."""
+        old, others = self.servers[0].client(), [*self.servers[1:], self.replica]
+        for other in others:
+            old.execute_command("CLUSTER FORGET", other.client().execute_command("CLUSTER MYID"))
+        self.replica.client().execute_command("CLUSTER FAILOVER", "TAKEOVER")
 
     def wait(self) -> None:
         """Return when every node agrees that the cluster is well."""
@@ -227,9 +272,15 @@ class Cluster:
         return told == ports and client.execute_command("CLUSTER INFO")["cluster_state"] == "ok"
 
 
+def _replicas(client: Any) -> set[bytes]:
+    """Return the names of the masters that have a replica, as a node of the cluster knows it."""
+    nodes = client.execute_command("CLUSTER NODES")
+    return {node["master_id"].encode() for node in nodes.values() if "slave" in node["flags"]}
+
+
 @contextmanager
-def cluster(folder: Path) -> Iterator[Cluster]:
-    """Run a cluster of three nodes."""
+def cluster(folder: Path, *, with_replica: bool = False) -> Iterator[Cluster]:
+    """Run a cluster of three nodes, and a replica of the first."""
     bounds = [0, 5462, 10923, 16384]
     with ExitStack() as running:
         servers, proxies = [], []
@@ -244,8 +295,19 @@ def cluster(folder: Path) -> Iterator[Cluster]:
             client.execute_command("CLUSTER ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
             for other in servers[:number]:
                 client.execute_command("CLUSTER MEET", "127.0.0.1", other.port, other.bus_port)
-        made = Cluster(servers, proxies)
+        replica = None
+        if with_replica:
+            port = free_port()
+            proxy = running.enter_context(Proxy(port))
+            (home := folder / "replica").mkdir()
+            replica = running.enter_context(ClusterNode(home, port=port, told_port=proxy.port))
+            replica.client().execute_command(
+                "CLUSTER MEET", "127.0.0.1", servers[0].port, servers[0].bus_port
+            )
+        made = Cluster(servers, proxies, replica)
         made.wait()
+        if replica is not None:
+            made.follow(replica)
         yield made
 
 

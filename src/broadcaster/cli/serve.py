@@ -59,7 +59,7 @@ def serve(
         str | None,
         typer.Option(
             help="Hear other nodes, and what is published there: redis://host:6379,"
-            " or redis+sentinel://host:26379,host:26379/service.",
+            " redis+sentinel://host:26379,host:26379/service or redis+cluster://host:6379,host:6379.",
             envvar="BROADCAST_SERVER_REDIS",
             show_envvar=True,
         ),

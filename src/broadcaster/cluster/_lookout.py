@@ -36,12 +36,13 @@ class Lookout:
         self._close = close
         self._seconds = seconds
         self._watching: set[Watching] = set()
+        self._has_lost_some = False
         self._task = asyncio.create_task(self._run(), name="broadcaster-redis-lookout")
 
     @property
-    def is_over(self) -> bool:
-        """Whether nobody watches any more."""
-        return self._task.done() or not self._watching
+    def is_trusted(self) -> bool:
+        """Whether nobody has gone yet: who does may know of something that is not found out here so far."""
+        return not self._has_lost_some
 
     def add(self, one: Watching) -> None:
         """Tell *one* too."""
@@ -49,8 +50,9 @@ class Lookout:
 
     async def remove(self, one: Watching) -> None:
         """Tell *one* no more; it ends with the last."""
+        self._has_lost_some = True
         self._watching.discard(one)
-        if not self._watching and self._task is not asyncio.current_task():
+        if not self._watching:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
@@ -70,6 +72,7 @@ class Lookout:
             await self._close()
 
     async def _tell(self, error: OSError) -> None:
+        self._has_lost_some = True
         watching, self._watching = self._watching, set()
         for one in watching:
             await one.leave(error)

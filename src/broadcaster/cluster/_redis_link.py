@@ -3,15 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from broadcaster.cluster._lookout import Lookout
-from broadcaster.cluster._redis_masters import Finder, Master, OnlyOne, Sentinels
-from broadcaster.cluster._redis_wire import Opener, Refusal, Wire
-from broadcaster.cluster.redis_url import Nodes, Watched, read_url
-from broadcaster.errors import ConfigurationError
+from broadcaster.cluster._redis_cluster import Cluster
+from broadcaster.cluster._redis_masters import Master, OnlyOne, Sentinels
+from broadcaster.cluster._redis_wire import Moved, Opener, Refusal, Wire
+from broadcaster.cluster.redis_url import Address, Nodes, One, Watched, read_url
 
-__all__ = ["Link", "Links", "Refusal"]
+__all__ = ["Address", "Link", "Links", "Moved", "Refusal"]
+
+
+class Servers(Protocol):
+    """The servers of one Redis, and what lives where; a *home* is the place of some of it."""
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether it is a cluster, where each topic has a home of its own."""
+        ...
+
+    @property
+    def homes(self) -> frozenset[Address]:
+        """All homes that are known."""
+        ...
+
+    def home(self, key: str) -> Address | None:
+        """Return where *key* lives, or None where that is not known."""
+        ...
+
+    async def locate(self) -> bool:
+        """Learn what lives where; return whether that has changed. Raises `OSError` where nobody tells."""
+        ...
+
+    async def connect(self, key: str) -> tuple[Wire, Lookout | None]:
+        """Return an open connection to where *key* lives now, and who sees that it is the right one."""
+        ...
+
+    async def connect_to(self, home: Address) -> tuple[Wire, Lookout | None]:
+        """Return an open connection to *home*; see `connect()`."""
+        ...
 
 
 class Links:
@@ -22,24 +53,15 @@ class Links:
     """
 
     def __init__(self, url: str, *, seconds: float) -> None:
-        where = read_url(url)
-        if isinstance(where, Nodes):
-            raise ConfigurationError(
-                "a cluster of Redis is not known here; write redis:// or redis+sentinel://"
-            )
-        finder: Callable[[], Finder] = OnlyOne
-        if isinstance(where, Watched):
-            asker = Opener(where.sentinel_url, seconds=seconds)
-            addresses, service = where.sentinels, where.service
-
-            def finder() -> Finder:
-                return Sentinels(asker, addresses, service)
-
-        self._servers = Master(Opener(where.url, seconds=seconds), finder, seconds=seconds)
+        self.servers: Servers = _servers(url, seconds)
 
     def link(self, key: str) -> Link:
         """Return a connection to the server that has *key*, and all keys in its slot; it is not open yet."""
-        return Link(self._servers.connect)
+        return Link(lambda: self.servers.connect(key))
+
+    def link_to(self, home: Address) -> Link:
+        """Return a connection to one of the homes; it is not open yet."""
+        return Link(lambda: self.servers.connect_to(home))
 
 
 class Link:
@@ -48,7 +70,7 @@ class Link:
     That the server is not the right one any more is one as well, which is noticed within seconds.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[tuple[Wire, Lookout]]]) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[tuple[Wire, Lookout | None]]]) -> None:
         self._connect = connect
         self._wire: Wire | None = None
         self._lookout: Lookout | None = None
@@ -57,7 +79,8 @@ class Link:
     async def open(self) -> None:
         """Connect."""
         self._wire, self._lookout = await self._connect()
-        self._lookout.add(self)
+        if self._lookout is not None:
+            self._lookout.add(self)
 
     async def send(self, *commands: tuple[str | bytes, ...]) -> None:
         """Send *commands*; each gets an answer of its own."""
@@ -91,3 +114,16 @@ class Link:
         if self._fault is not None or self._wire is None:
             raise self._fault or ConnectionError("it is not open")
         return self._wire
+
+
+def _servers(url: str, seconds: float) -> Servers:
+    where = read_url(url)
+    opener = Opener(where.url, seconds=seconds)
+    match where:
+        case One():
+            return Master(opener, OnlyOne, seconds=seconds)
+        case Watched(sentinel_url=sentinel_url, sentinels=sentinels, service=service):
+            finder = partial(Sentinels, Opener(sentinel_url, seconds=seconds), sentinels, service)
+            return Master(opener, finder, seconds=seconds)
+        case Nodes(addresses=addresses):
+            return Cluster(opener, addresses)

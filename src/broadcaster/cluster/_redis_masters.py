@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from broadcaster.cluster._lookout import Lookout
+from broadcaster.cluster._polls import poll
 from broadcaster.cluster._redis_wire import Caller, Opener, Refusal, Wire
 from broadcaster.cluster.redis_url import Address
 
 __all__ = ["Finder", "Master", "OnlyOne", "Sentinels"]
+
+_HOME = Address("master", 0)
+"""Where everything lives, whichever server that is."""
 
 
 class Finder(Protocol):
@@ -49,26 +52,14 @@ class Sentinels:
 
     async def find(self) -> list[Address | None]:
         """See `Finder.find()`."""
-        votes: Counter[Address | None] = Counter()
-        asks = [asyncio.create_task(self._named_by(caller)) for caller in self._callers]
-        reason: object = f"no sentinel knows the master {self._service!r}"
-        try:
-            for ask in asyncio.as_completed(asks):
-                try:
-                    named = await ask
-                except OSError as error:
-                    reason = error
-                    continue
-                if named is not None:
-                    votes[named] += 1
-                    if votes[named] > len(asks) // 2:
-                        break
-        finally:
-            for task in asks:
-                task.cancel()
-            await asyncio.gather(*asks, return_exceptions=True)
+        half = len(self._callers) // 2
+        answers, reason = await poll(
+            map(self._named_by, self._callers),
+            enough=lambda answers: any(votes > half for votes in Counter(answers).values()),
+        )
+        votes = Counter(address for address in answers if address is not None)
         if not votes:
-            raise ConnectionError(str(reason))
+            raise reason or ConnectionError(f"no sentinel knows the master {self._service!r}")
         return [address for address, _ in votes.most_common()]
 
     async def close(self) -> None:
@@ -89,14 +80,29 @@ class Sentinels:
 class Master:
     """Leads to the master that a finder finds, and away from one that is none any more."""
 
+    is_sharded = False
+    homes = frozenset({_HOME})
+
     def __init__(self, opener: Opener, finder: Callable[[], Finder], *, seconds: float) -> None:
         self._opener = opener
         self._finder = finder
         self._seconds = seconds
         self._lookouts: dict[Address | None, Lookout] = {}
 
-    async def connect(self) -> tuple[Wire, Lookout]:
-        """Return an open connection to it, and who sees that it stays the master."""
+    def home(self, key: str) -> Address:
+        """See `Servers.home()`; it is always the same."""
+        return _HOME
+
+    async def locate(self) -> bool:
+        """See `Servers.locate()`."""
+        return False
+
+    async def connect(self, key: str) -> tuple[Wire, Lookout]:
+        """See `Servers.connect()`."""
+        return await self.connect_to(_HOME)
+
+    async def connect_to(self, home: Address) -> tuple[Wire, Lookout]:
+        """See `Servers.connect_to()`; somebody sees that it stays the master."""
         finder = self._finder()
         try:
             addresses = await finder.find()
@@ -121,8 +127,8 @@ class Master:
         return wire
 
     def _lookout(self, address: Address | None) -> Lookout:
-        """Return the lookout that all links to *address* share."""
-        self._lookouts = {where: lookout for where, lookout in self._lookouts.items() if not lookout.is_over}
+        """Return the lookout that the links to *address* share, until the first of them breaks."""
+        self._lookouts = {where: one for where, one in self._lookouts.items() if one.is_trusted}
         if address not in self._lookouts:
             caller, finder = Caller(self._opener, address), self._finder()
 

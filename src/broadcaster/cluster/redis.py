@@ -10,10 +10,9 @@ __all__ = ["redis_group"]
 
 
 def redis_group(url: str, *, prefix: str = "", seconds: float = 2.0, lease: float = 10.0) -> Group:
-    """Return how one more node meets the others at *url*: `redis://:password@host:port/db`, or `rediss://`.
+    """Return how one more node meets the others at *url*; see `RedisBus`, which tells what that may be.
 
-    A master that sentinels name is `redis+sentinel://:password@host:port,host:port/service`. See
-    `RedisBus` and `RedisRoster`, which raise `ConfigurationError` for a URL that is none.
+    See `RedisRoster` too; both raise `ConfigurationError` for a URL that is none.
     """
     return Group(
         RedisBus(url, prefix=prefix, seconds=seconds),

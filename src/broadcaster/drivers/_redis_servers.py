@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import random
-from binascii import crc_hqx
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from broadcaster._slots import SLOTS, owned_ranges, slot_of
 from broadcaster.drivers._redis_flow import Failure, Node, Publication, Role, Steps, Undelivered
 from broadcaster.drivers._redis_wire import command, publish
 
 __all__ = ["Cluster", "Sentinels", "Single"]
 
-_SLOTS = 16_384
 # After a failover, nodes may point at each other for a moment.
 _MOST_MOVES = 4
 
@@ -72,7 +71,7 @@ class _Map:
     sharded: bool
 
     def node_for(self, channel: bytes) -> Node | None:
-        return self.owners[_slot(channel)] if self.sharded else self.entry
+        return self.owners[slot_of(channel)] if self.sharded else self.entry
 
 
 class Cluster:
@@ -147,7 +146,7 @@ def _publish_by_node(known: _Map, publications: list[Publication]) -> Steps[Unde
     for publication in publications:
         node = known.node_for(publication[0])
         if node is None:
-            slot = _slot(publication[0])
+            slot = slot_of(publication[0])
             undelivered.append((publication, Failure(f"no node of the cluster owns slot {slot}")))
         else:
             parts.setdefault(node, []).append(publication)
@@ -163,16 +162,7 @@ def _publish_by_node(known: _Map, publications: list[Publication]) -> Steps[Unde
 
 def _owners(slots: Sequence[Sequence[Any]], asked: Node) -> list[Node | None]:
     """Return the owner of each slot from what *asked* answered to CLUSTER SLOTS."""
-    owners: list[Node | None] = [None] * _SLOTS
-    for first, last, (host, port, *_), *_replicas in slots:
-        # A node that does not know its own address leaves it out: it is where it was asked.
-        name = asked.host if host in {None, b"", b"?"} else host.decode()
-        owners[first : last + 1] = [Node(name, port)] * (last - first + 1)
+    owners: list[Node | None] = [None] * SLOTS
+    for owned, host, port in owned_ranges(slots, asked=asked.host):
+        owners[owned] = [Node(host, port)] * (owned.stop - owned.start)
     return owners
-
-
-def _slot(channel: bytes) -> int:
-    """Return the slot of *channel*; what stands between the first braces in it, if anything, counts alone."""
-    _, opened, after = channel.partition(b"{")
-    tag, closed, _ = after.partition(b"}")
-    return crc_hqx(tag if opened and closed and tag else channel, 0) % _SLOTS
