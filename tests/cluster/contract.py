@@ -134,6 +134,24 @@ class BusContract(ABC):
         await until(lambda: other.heard)
         assert other.heard == [(topic, payload)]
 
+    async def test_what_was_told_comes_before_what_others_say_then(
+        self, nodes: tuple[Hearer, Hearer]
+    ) -> None:
+        one, other = nodes
+        hearer = Hearer(self.bus())
+        await hearer.open()
+        await hearer.subscribe("orders")
+
+        for number in range(100):
+            for bus in (one.bus, other.bus):
+                bus.publish("orders", b"%d" % number)
+                await asyncio.gather(*bus.told())
+
+        await until(lambda: len(hearer.heard) == 200)
+        assert hearer.of("orders") == [b"%d" % number for number in range(100) for _ in range(2)]
+        assert list(one.bus.told()) == []
+        await hearer.bus.aclose(SECONDS)
+
     async def test_what_was_published_before_it_is_closed_is_heard(
         self, nodes: tuple[Hearer, Hearer]
     ) -> None:

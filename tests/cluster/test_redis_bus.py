@@ -147,6 +147,30 @@ async def test_while_redis_is_away_nobody_waits_and_what_is_said_is_said_later(
         await one.bus.aclose(SECONDS)
 
 
+async def test_what_waits_is_heard_by_nodes_that_find_redis_again_a_little_later(
+    redis: RedisServer, proxy: Proxy
+) -> None:
+    with Proxy(redis.port) as later:
+        node = Hearer(RedisBus(redis.url(proxy.port), seconds=QUICK))
+        other = Hearer(RedisBus(redis.url(later.port), seconds=QUICK))
+        await node.open()
+        await other.open()
+        await other.subscribe("orders")
+        opened = proxy.connections
+
+        await asyncio.to_thread(proxy.stop)
+        await asyncio.to_thread(later.stop)
+        await until(lambda: not node.bus.is_connected and not other.bus.is_connected)
+        node.bus.publish("orders", b"late")
+        await asyncio.to_thread(proxy.start)
+        await until(lambda: proxy.connections == opened + 2)
+        await asyncio.to_thread(later.start)
+
+        await until(lambda: other.heard == [("orders", b"late")])
+        await node.bus.aclose(SECONDS)
+        await other.bus.aclose(SECONDS)
+
+
 async def test_a_redis_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     server = RedisServer(tmp_path)
     node = Hearer(RedisBus(server.url(), seconds=QUICK))

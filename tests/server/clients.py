@@ -22,7 +22,7 @@ from broadcaster.signing import Credentials, body_digest
 
 APP = App(id="3", key="278d425bdf160c739803", secret="7ad3773142a6692b25b8")
 CREDENTIALS = Credentials(APP.key, APP.secret)
-SECONDS = 5.0
+SECONDS = 20.0
 
 UPGRADE = (
     b"Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

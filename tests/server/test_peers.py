@@ -351,6 +351,18 @@ def test_calls_on_one_connection_are_answered_in_order_while_nodes_are_asked(
     assert bodies == [b'{"channels":{}}', b'{"occupied":false}', health] * 2 + [health]
 
 
+def test_what_a_node_has_answered_is_known_to_every_other(nodes: tuple[ServerThread, ServerThread]) -> None:
+    one, other = nodes
+    for number in range(30):
+        channel = f"cache-weather.{number}"
+        post(one, channel, 1)
+        post(other, channel, 2)
+
+        with clients(one) as [late]:
+            assert late.subscribe(channel)["event"] == "pusher_internal:subscription_succeeded"
+            assert next_data(late) == 2
+
+
 # Redis goes away
 
 
@@ -413,4 +425,19 @@ def test_while_redis_is_away_it_is_not_guessed_who_is_elsewhere(redis: RedisServ
         assert (asked.status, asked.headers["Retry-After"]) == (503, "1")
         # It was sent, and must not be sent again: what it says is of this node.
         assert sent.json == {"channels": {"orders": {"subscription_count": 1}}}
+        assert next_data(ann) == 1
+
+
+def test_an_event_is_taken_although_redis_falls_silent(redis: RedisServer) -> None:
+    with (
+        Proxy(redis.port) as proxy,
+        node(redis.url(proxy.port), seconds=0.2) as one,
+        clients(one) as [ann],
+    ):
+        ann.subscribe("cache-weather")
+        assert ann.receive()["event"] == "pusher:cache_miss"
+        proxy.stall()
+
+        post(one, "cache-weather", 1)
+
         assert next_data(ann) == 1

@@ -7,15 +7,18 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
-__all__ = ["run_again"]
+__all__ = ["LONGEST", "run_again"]
 
 _logger = logging.getLogger("broadcaster.server")
+
+LONGEST = 1.0
+"""Seconds after which, at the latest, it is tried again."""
 
 
 async def run_again(
     run: Callable[[], Awaitable[None]], lost: Callable[[OSError], None], *, what: str
 ) -> None:
-    """Await *run*, and again whenever it fails, after a second at most; *what* fails is for the log."""
+    """Await *run*, and again whenever it fails, a little later; *what* fails is for the log."""
     while True:
         try:
             await run()
@@ -26,4 +29,4 @@ async def run_again(
             _logger.exception("the %s has failed, and starts anew", what)
             lost(ConnectionError(repr(error)))
         # By chance, so that the nodes that lost it together do not come back together.
-        await asyncio.sleep(random.uniform(0.1, 1.0))  # noqa: S311 - nobody has to guess it
+        await asyncio.sleep(random.uniform(0.1, LONGEST))  # noqa: S311 - nobody has to guess it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 from broadcaster.cluster._ledger import Command
 from broadcaster.cluster._redis_link import Link, Refusal
 
-__all__ = ["Ask", "Question", "nothing", "say"]
+__all__ = ["Ask", "Question", "Questions", "nothing", "say"]
+
+_MOST = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,38 @@ class Question:
         """Say that there is no answer."""
         if not self.future.done():
             self.future.set_exception(error)
+
+
+class Questions:
+    """Questions to be asked, in order; *more* is called for each, and none waits longer than *seconds*."""
+
+    def __init__(self, *, more: Callable[[], None], seconds: float) -> None:
+        self._more = more
+        self._seconds = seconds
+        self._unasked: deque[Question] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._unasked)
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """Return the answers to *commands*; raise `OSError` where there are none, or too many wait."""
+        if len(self._unasked) >= _MOST:
+            raise ConnectionError("too many wait for Redis")
+        question = Question(commands, asyncio.get_running_loop().create_future())
+        self._unasked.append(question)
+        self._more()
+        async with asyncio.timeout(self._seconds):
+            return await question.future
+
+    def take(self) -> list[Ask]:
+        """Return what is to be said for the next one."""
+        question = self._unasked.popleft()
+        return [Ask(command, question.take) for command in question.commands]
+
+    def fail(self) -> None:
+        """Say to everybody that there is no answer."""
+        while self._unasked:
+            self._unasked.popleft().fail(ConnectionError("Redis is away"))
 
 
 async def say(link: Link, asks: Sequence[Ask]) -> None:

@@ -53,6 +53,10 @@ class Publisher:
         if self._size > _MOST_BYTES:
             self._lose()
 
+    def told(self) -> list[asyncio.Future[None]]:
+        """See `Bus.told()`."""
+        return [future for voice in self._voices.values() if (future := voice.told()) is not None]
+
     def follow(self, *, moved: bool) -> None:
         """Say each thing where its topic lives now; with *moved* that may be elsewhere."""
         unsaid = self._homeless.take(lambda topic: True)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Protocol, TypeAlias
 
-from broadcaster.cluster._again import run_again
+from broadcaster.cluster._again import LONGEST, run_again
 from broadcaster.cluster._redis_link import Address, Link, Links, Moved, Refusal
 
 __all__ = ["Backlog", "Said", "Speaking", "Voice"]
@@ -17,6 +17,8 @@ __all__ = ["Backlog", "Said", "Speaking", "Voice"]
 _logger = logging.getLogger("broadcaster.server")
 
 _AT_ONCE = 500
+_REUNION = 2 * LONGEST
+"""Seconds in which the other nodes find Redis again as well, and subscribe: it keeps nothing for them."""
 
 Said: TypeAlias = tuple[str, bytes]
 """A topic, and what is said there."""
@@ -29,6 +31,8 @@ class Backlog:
         self._unsaid: deque[Said] = deque()
         self.size = 0
         """Of all payloads, in bytes."""
+        self._added = self._gone = 0
+        self._awaited: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     def __bool__(self) -> bool:
         return bool(self._unsaid)
@@ -36,6 +40,7 @@ class Backlog:
     def add(self, said: Said) -> None:
         """Say it after all others."""
         self._unsaid.append(said)
+        self._added += 1
         self.size += len(said[1])
 
     def first(self, most: int) -> list[Said]:
@@ -45,8 +50,22 @@ class Backlog:
     def drop(self) -> Said:
         """Forget the oldest."""
         said = self._unsaid.popleft()
+        self._gone += 1
         self.size -= len(said[1])
+        while self._awaited and self._awaited[0][0] <= self._gone:
+            _settle(self._awaited.popleft()[1])
         return said
+
+    def emptied(self) -> asyncio.Future[None]:
+        """Return what is done when all that is here now is not any more, or nobody is to wait for that."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaited.append((self._added, future))
+        return future
+
+    def keep_nobody(self) -> None:
+        """Let nobody wait any longer."""
+        while self._awaited:
+            _settle(self._awaited.popleft()[1])
 
     def is_next(self, said: Said) -> bool:
         """Whether it is this very thing that is said next."""
@@ -55,6 +74,8 @@ class Backlog:
     def take(self, which: Callable[[str], bool]) -> list[Said]:
         """Forget all on the topics that *which* says, and return it."""
         unsaid, self._unsaid, self.size = self._unsaid, deque(), 0
+        self._gone = self._added
+        self.keep_nobody()
         taken: list[Said] = []
         for said in unsaid:
             taken.append(said) if which(said[0]) else self.add(said)
@@ -98,6 +119,10 @@ class Voice:
         self._idle.clear()
         self._more.set()
 
+    def told(self) -> asyncio.Future[None] | None:
+        """Return what is done when all is said that is to be said now; None where nothing is, or can be."""
+        return self.backlog.emptied() if self.backlog and not self.is_lost else None
+
     async def finish(self) -> None:
         """Return when all is said, or nothing can be."""
         while self.backlog and not self.is_lost:
@@ -112,6 +137,8 @@ class Voice:
         link = self._links.link_to(self.home)
         try:
             await link.open()
+            if self.is_lost:
+                await asyncio.sleep(_REUNION)
             self.is_lost = False
             self._idle.clear()
             while True:
@@ -126,6 +153,7 @@ class Voice:
     def _lose(self, error: OSError) -> None:
         self.is_lost = True
         self._idle.set()
+        self.backlog.keep_nobody()
         self._speaking.failed()
 
     async def _wait(self, link: Link) -> None:
@@ -150,3 +178,8 @@ class Voice:
                 self._speaking.moved(said)
             elif isinstance(answer, Refusal):
                 self._speaking.refused(answer)
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

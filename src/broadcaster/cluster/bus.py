@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeAlias
 
 __all__ = ["Bus", "Heard", "LocalBus"]
@@ -42,6 +42,13 @@ class Bus(Protocol):
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Tell *payload* to everybody who hears *topic*; whether to ourselves too is up to the bus."""
+
+    def told(self) -> Sequence[Awaitable[None]]:
+        """Return what to await until all that was published before has been told to the others.
+
+        Nothing, where that is so; and nobody is to wait for what cannot be told now.
+        """
+        ...
 
     async def aclose(self, seconds: float) -> None:
         """Publish what is still there, for up to *seconds*, and stop; the rest is lost."""
@@ -83,6 +90,10 @@ class LocalBus:
         for bus, heard in list(self._topics.get(topic, {}).items()):
             if bus is not self:
                 heard(topic, payload)
+
+    def told(self) -> Sequence[Awaitable[None]]:
+        """See `Bus.told()`; it is always so."""
+        return ()
 
     async def aclose(self, seconds: float) -> None:
         """See `Bus.aclose()`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from broadcaster.cluster.replicas import News, Replica, Share
@@ -113,6 +113,10 @@ class LocalRoster:
         if timer is not None:
             timer.cancel()
         cached[place] = frame, asyncio.get_running_loop().call_later(seconds, cached.pop, place)
+
+    def told(self) -> Sequence[Awaitable[None]]:
+        """See `Roster.told()`; it is always so."""
+        return ()
 
     async def count(self, places: Collection[str]) -> dict[str, Occupancy]:
         """See `Roster.count()`."""

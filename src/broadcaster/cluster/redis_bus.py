@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from broadcaster.cluster._again import run_again
@@ -69,6 +69,10 @@ class RedisBus:
     def publish(self, topic: str, payload: bytes) -> None:
         """See `Bus.publish()`; we hear it too, where we subscribe to *topic*."""
         self._publisher.publish(self._prefix + topic, payload)
+
+    def told(self) -> Sequence[Awaitable[None]]:
+        """See `Bus.told()`."""
+        return self._publisher.told()
 
     async def aclose(self, seconds: float) -> None:
         """See `Bus.aclose()`."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any
 
 from broadcaster.cluster._again import run_again
-from broadcaster.cluster._asks import Ask, Question, nothing, say
+from broadcaster.cluster._asks import Ask, Questions, nothing, say
 from broadcaster.cluster._ledger import Command, Ledger, read_look
 from broadcaster.cluster._own import Own, Part
 from broadcaster.cluster._redis_link import Link, Links
@@ -27,7 +26,6 @@ _logger = logging.getLogger("broadcaster.server")
 
 _AT_ONCE = 500
 _CACHED = 10_000
-_QUESTIONS = 1_000
 _BEATS = 5
 """How often a lease is renewed before it could end; it is granted for fewer, so that it has ended by then."""
 
@@ -63,7 +61,8 @@ class RedisRoster:
         self._own = Own()
         self._watched = Watched()
         self._cached: dict[str, tuple[str, int]] = {}
-        self._questions: deque[Question] = deque()
+        self._more = asyncio.Event()
+        self._questions = Questions(more=self._more.set, seconds=2 * seconds)
         self._dead: set[str] = set()
         self._beat_at = 0.0
         self._certain_at = 0.0
@@ -71,7 +70,6 @@ class RedisRoster:
         self._is_lost = False
         self._is_closing = False
         self._was_away = False
-        self._more = asyncio.Event()
         self._settled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._happened: Happened
@@ -122,6 +120,10 @@ class RedisRoster:
         if len(self._cached) > _CACHED:
             del self._cached[next(iter(self._cached))]
         self._more.set()
+
+    def told(self) -> Sequence[Awaitable[None]]:
+        """See `Roster.told()`."""
+        return [self._is_told()] if self._cached and not self._was_away else ()
 
     async def count(self, places: Collection[str]) -> dict[str, Occupancy]:
         """See `Roster.count()`."""
@@ -175,14 +177,15 @@ class RedisRoster:
         self._task = None
         self._settled.clear()
 
+    async def _is_told(self) -> None:
+        """Wait for an answer: it comes after all that was to be told before."""
+        with suppress(OSError):
+            await self._ask([("PING",)])
+
     async def _ask(self, commands: Sequence[Command]) -> list[Any]:
-        if self._was_away or self._task is None or len(self._questions) >= _QUESTIONS:
+        if self._was_away or self._task is None:
             raise ConnectionError("Redis is away")
-        question = Question(commands, asyncio.get_running_loop().create_future())
-        self._questions.append(question)
-        self._more.set()
-        async with asyncio.timeout(2 * self._seconds):
-            return await question.future
+        return await self._questions.ask(commands)
 
     async def _run(self) -> None:
         link = self._links.link(self._ledger.home)
@@ -208,9 +211,7 @@ class RedisRoster:
         if not self._was_away:
             _logger.error("Redis is away (%s): who is where is known of this node only", error)
         self._was_away = True
-        for question in self._questions:
-            question.fail(ConnectionError("Redis is away"))
-        self._questions.clear()
+        self._questions.fail()
         self._watched.be_ready()
 
     async def _begin(self, link: Link) -> None:
@@ -253,10 +254,9 @@ class RedisRoster:
             place = next(iter(self._cached))
             frame, seconds = self._cached.pop(place)
             asks.append(Ask(self._ledger.keep(place, frame, seconds), nothing))
-        if self._own.is_told:
+        if self._own.is_told and not self._cached:
             while self._questions and len(asks) < 2 * _AT_ONCE:
-                question = self._questions.popleft()
-                asks += [Ask(command, question.take) for command in question.commands]
+                asks += self._questions.take()
         if not asks:
             asks += [self._bury(node, alive=True) for node in self._former]
             asks += [self._bury(node, alive=False) for node in self._dead]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol, TypeAlias
 
 from broadcaster.cluster.replicas import News
@@ -61,6 +61,10 @@ class Roster(Protocol):
 
     def keep(self, place: str, frame: str, seconds: int) -> None:
         """Keep the last event of a cache channel, for so many seconds."""
+
+    def told(self) -> Sequence[Awaitable[None]]:
+        """Return what to await until all that was to be kept before is kept; see `Bus.told()`."""
+        ...
 
     async def count(self, places: Collection[str]) -> dict[str, Occupancy]:
         """Return how many are at each of *places*; raise `OSError` where that cannot be known now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from broadcaster.cluster.envelopes import (
     begins,
@@ -67,6 +67,10 @@ class Peers:
     def unsaid(self) -> int:
         """How many messages the bus could not carry to the other nodes."""
         return self._bus.dropped
+
+    def told(self) -> Sequence[Awaitable[None]]:
+        """Return what to await until the other nodes can hear what was said before; see `Bus.told()`."""
+        return [*self._bus.told(), *self._roster.told()]
 
     def open(self, hubs: Iterable[Hub]) -> None:
         """Start on the running event loop, for *hubs*."""

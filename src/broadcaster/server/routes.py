@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import ExitStack
 from urllib.parse import unquote
 
@@ -49,9 +50,17 @@ class Routes:
             return hub
         answered = answer(hub, request, now=time.time())
         self._node.perform(hub, answered.effects)
-        return self._ask(hub, answered) if isinstance(answered, Inquiry) else answered
+        told = self._told() if answered.effects else ()
+        if isinstance(answered, Inquiry):
+            return self._ask(hub, answered, told)
+        return _after(told, answered) if told else answered
 
-    async def _ask(self, hub: Hub, inquiry: Inquiry) -> ApiResponse:
+    def _told(self) -> Sequence[Awaitable[None]]:
+        """Return what to await so that what is sent next, to whatever node, comes after what was sent now."""
+        return () if (peers := self._node.peers) is None else peers.told()
+
+    async def _ask(self, hub: Hub, inquiry: Inquiry, told: Sequence[Awaitable[None]]) -> ApiResponse:
+        await asyncio.gather(*told)
         try:
             return inquiry.answer(await self._census(hub, inquiry.question))
         except OSError:
@@ -74,6 +83,11 @@ class Routes:
         if hub is None:
             return ApiResponse(404, f"no application has the id {app_id[:100]!r}")
         return hub if hub.app.enabled else ApiResponse(403, "the application is disabled")
+
+
+async def _after(told: Sequence[Awaitable[None]], response: ApiResponse) -> ApiResponse:
+    await asyncio.gather(*told)
+    return response
 
 
 async def _wait(
