@@ -1,7 +1,9 @@
 import json
 import re
 import signal
+import socket
 import subprocess
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from broadcaster.signing import Credentials
 from tests.drivers.redis_servers import RedisServer, cluster, watched
 from tests.programs import broadcaster
-from tests.server.clients import APP, SECONDS, call, client, plain, wait_until
+from tests.server.clients import APP, SECONDS, call, client, plain, stalled, wait_until
 
 CREDENTIALS = {"PUSHER_APP_ID": APP.id, "PUSHER_APP_KEY": APP.key, "PUSHER_APP_SECRET": APP.secret}
 
@@ -40,6 +42,77 @@ def test_it_serves_until_a_signal_and_then_leaves_in_order(number: signal.Signal
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4100
         assert process.wait(SECONDS) == 0
+
+
+def test_with_other_nodes_clients_are_sent_to_them(tmp_path: Path) -> None:
+    with (
+        RedisServer(tmp_path, password=None) as redis,
+        broadcaster("serve", "--port", "0", "--redis", redis.url(), env=CREDENTIALS) as process,
+        client(port_of(process)) as browser,
+    ):
+        process.send_signal(signal.SIGTERM)
+
+        with pytest.raises(ConnectionClosed) as closed:
+            browser.receive()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4200
+        assert process.wait(SECONDS) == 0
+
+
+def test_it_may_be_told_to_close_everybody_at_once_all_the_same(tmp_path: Path) -> None:
+    options = ("--redis", "redis://127.0.0.1:1", "--drain-seconds", "0")
+    with (
+        broadcaster("serve", "--port", "0", *options, env=CREDENTIALS) as process,
+        client(port_of(process)) as browser,
+    ):
+        process.send_signal(signal.SIGTERM)
+
+        with pytest.raises(ConnectionClosed) as closed:
+            browser.receive()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4100
+
+
+def test_it_has_ended_within_the_grace_period_whoever_does_not_answer() -> None:
+    options = ("--grace-seconds", "1", "--drain-seconds", "0.5")
+    with (
+        broadcaster("serve", "--port", "0", *options, env=CREDENTIALS) as process,
+        stalled(port_of(process), "news"),
+    ):
+        start = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(SECONDS) == 0
+        assert time.monotonic() - start < 1.5
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(number: signal.Signals) -> None:
+    options = ("--grace-seconds", "60", "--drain-seconds", "50")
+    with broadcaster("serve", "--port", "0", *options, env=CREDENTIALS) as process:
+        port = port_of(process)
+        with stalled(port, "news"):
+            process.send_signal(number)
+            wait_until(lambda: not listens(port))
+            process.send_signal(number)
+
+            assert process.wait(SECONDS) == -number
+
+
+def listens(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def test_draining_may_not_take_longer_than_there_is() -> None:
+    with broadcaster("serve", "--dev", "--grace-seconds", "5", "--drain-seconds", "5") as process:
+        _, text = process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 2
+    assert "less than --grace-seconds" in text
 
 
 def test_the_address_line_names_the_application_but_not_its_secret() -> None:

@@ -604,3 +604,16 @@ def test_an_error_frame_goes_before_the_close() -> None:
     )
 
     assert [type(effect) for effect in effects] == [Push, HangUp]
+
+
+def test_one_that_is_sent_away_hears_no_more_and_the_others_that_it_left() -> None:
+    conversation = Conversation()
+    ann, bob = conversation.joined("presence-a", "ann", "bob")
+    conversation.silence([ann, bob])
+
+    for _ in range(2):
+        conversation.perform(conversation.hub.dismiss(ann.connection, 4200, "Server is going away"))
+
+    assert (ann.closed_with, ann.take()) == (4200, [])
+    assert [frame["event"] for frame in bob.take()] == ["pusher_internal:member_removed"]
+    assert bob.closed_with is None

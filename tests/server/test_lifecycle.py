@@ -1,5 +1,6 @@
 import asyncio
 import json
+import socket
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -12,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from broadcaster import AnonymousEvent, BroadcastManager, ConfigurationError, DeliveryError, Settings
 from broadcaster.protocol.limits import Limits
 from broadcaster.server import App, Server
+from tests.cluster.contract import until
 from tests.server.clients import APP, SECONDS, UPGRADE
 
 
@@ -76,7 +78,7 @@ async def test_an_upgrade_on_an_open_connection_is_refused_with_503_once_the_ser
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET /up HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
     await writer.drain()
-    server._node.draining = True
+    server._node.close()
 
     with pytest.raises(InvalidStatus) as refused:
         await connect(address(server))
@@ -85,6 +87,46 @@ async def test_an_upgrade_on_an_open_connection_is_refused_with_503_once_the_ser
     writer.close()
     await server.stop()
     assert reader.at_eof() or await reader.read() == b""
+
+
+async def test_who_was_accepted_before_the_end_is_answered_let_in_and_sent_away() -> None:
+    server = Server([APP], port=0)
+    await server.start()
+    openings = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]
+    await until(lambda: len(server._transports._open) == 3)
+
+    async with asyncio.timeout(SECONDS):
+        stopping = asyncio.create_task(server.stop(grace=1.5, drain=1.0))
+        await until(lambda: not server._listener or not server._listener.is_serving())
+        answers = []
+        for path, (reader, writer) in zip(("/readyz", "/livez"), openings, strict=False):
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            answers.append((await reader.read()).decode())
+        reader, writer = openings[2]
+        writer.write(b"GET /app/" + APP.key.encode() + b"?protocol=7 HTTP/1.1\r\n" + UPGRADE)
+        await reader.readuntil(b"connection_established")
+        await stopping
+        end = await reader.read()
+
+    assert [answer[:13] for answer in answers] == ["HTTP/1.1 503 ", "HTTP/1.1 200 "]
+    assert all("Connection: close" in answer for answer in answers)
+    assert "draining" in answers[0]
+    assert b"\x10\x68" in end  # 4200
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", server.port)
+    for _, writer in openings:
+        writer.close()
+
+
+async def test_who_waits_to_be_accepted_is_not_reset() -> None:
+    server = Server([APP], port=0)
+    await server.start()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS) as waiting:
+        waiting.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+
+        await server.stop(drain=2.0)
+
+        assert waiting.recv(65_536).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_stopping_waits_no_longer_than_the_grace_period_for_a_peer_that_does_not_answer() -> None:

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from broadcaster.cli._log import LogFormat, log_to_stderr, say
 from broadcaster.cluster.group import Group
 from broadcaster.cluster.redis_url import secrets_in
 from broadcaster.server import Admin, App, Proxies, Server, Tls
 from broadcaster.server import serve as run_server
 from broadcaster.server.config import apps_from_env, apps_from_toml, bounds_from_toml
-from broadcaster.server.logs import JsonFormatter, Redaction, TextFormatter
+from broadcaster.server.logs import Redaction
 
 __all__ = ["serve"]
 
+_DRAIN_SECONDS = 5.0
+
 _DEV = App(id="1", key="app-key", secret="app-secret")  # noqa: S106
-
-_logger = logging.getLogger("broadcaster.cli")
-
-
-class LogFormat(StrEnum):
-    """How the log is written."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 def serve(
@@ -84,6 +76,18 @@ def serve(
             show_envvar=True,
         ),
     ] = False,
+    drain_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="Over how long clients are sent to the other nodes at the end; 0 closes them all at once. "
+            "Without --redis there are none, otherwise it is 5.",
+            min=0,
+            show_default=False,
+        ),
+    ] = None,
+    grace_seconds: Annotated[
+        float, typer.Option(help="After SIGTERM it has ended in so many seconds at most.", min=1)
+    ] = 10,
     log_format: Annotated[
         LogFormat, typer.Option(help="Log lines of text, or JSON objects.")
     ] = LogFormat.TEXT,
@@ -103,7 +107,7 @@ def serve(
     list, or it is one, from PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET.
     """
     served: list[Server] = []
-    _log_to_stderr(log_format, Redaction(lambda: _secrets(served, redis)), verbose=verbose)
+    log_to_stderr(log_format, Redaction(lambda: _secrets(served, redis)), verbose=verbose)
     if dev and host not in {"127.0.0.1", "::1", "localhost"}:
         raise typer.BadParameter(
             "its secret is known to everybody; it serves 127.0.0.1 only", param_hint="--dev"
@@ -118,10 +122,12 @@ def serve(
 
     def announce(server: Server) -> None:
         names = "; ".join(f"app {app.id}, key {app.key}" for app in server.apps)
-        _say(log_format, f"listening on {server.url} ({names})")
+        say(log_format, f"listening on {server.url} ({names})")
         if server.admin is not None:
-            _say(log_format, f"metrics on {server.admin.url}")
+            say(log_format, f"metrics on {server.admin.url}")
 
+    if (drain_seconds or 0) >= grace_seconds:
+        raise typer.BadParameter("it must be less than --grace-seconds", param_hint="--drain-seconds")
     if tls_key is not None and tls_cert is None:
         raise typer.BadParameter("it is the key of --tls-cert, which is missing", param_hint="--tls-key")
     server = Server(
@@ -137,8 +143,9 @@ def serve(
         tracing=tracing,
     )
     served.append(server)
-    run_server(server, ready=announce)
-    _say(log_format, "stopped")
+    drain = (0 if redis is None else _DRAIN_SECONDS) if drain_seconds is None else drain_seconds
+    run_server(server, grace=grace_seconds, drain=drain or None, ready=announce)
+    say(log_format, "stopped")
 
 
 def _group(url: str, prefix: str) -> Group:
@@ -146,22 +153,6 @@ def _group(url: str, prefix: str) -> Group:
     from broadcaster.cluster.redis import redis_group
 
     return redis_group(url, prefix=prefix)
-
-
-def _log_to_stderr(log_format: LogFormat, redaction: Redaction, *, verbose: bool) -> None:
-    handler = logging.StreamHandler()
-    json = log_format is LogFormat.JSON
-    handler.setFormatter(JsonFormatter(redaction) if json else TextFormatter(redaction))
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
-    # Whether it is verbose or not, it says where it listens.
-    _logger.setLevel(logging.INFO)
-
-
-def _say(log_format: LogFormat, text: str) -> None:
-    if log_format is LogFormat.JSON:
-        _logger.info(text)
-    else:
-        typer.echo(f"broadcaster: {text}", err=True)
 
 
 def _secrets(servers: list[Server], redis: str | None) -> Iterator[str]:

@@ -220,6 +220,13 @@ class Hub:
         subscribers = self.channels.get(channel)
         return subscribers.members if subscribers is not None else {}
 
+    def dismiss(self, connection: Connection, code: int, reason: str) -> list[Effect]:
+        """Hang up on one connection that has done nothing wrong; harmless when repeated."""
+        if not self._knows(connection):
+            return []
+        # Forgotten at once: nothing may be written to a connection after its close frame.
+        return [HangUp(connection, int(code), reason), *self.disconnected(connection)]
+
     def close(self, code: int, reason: str) -> list[Effect]:
         """Hang up on everybody, as at the end of the server; webhooks hear that all channels are empty."""
         effects: list[Effect] = [HangUp(connection, code, reason) for connection in self.connections.values()]
@@ -286,11 +293,9 @@ class Hub:
         return [signed_in, *self._users.sign_in(connection, shortened), Push(error, (connection,))]
 
     def _hang_up(self, connection: Connection, code: Code, reason: str) -> list[Effect]:
-        # Forgotten at once: nothing may be written to a connection after its close frame.
         return [
             Push(frames.error(code, reason), (connection,)),
-            HangUp(connection, int(code), reason),
-            *self.disconnected(connection),
+            *self.dismiss(connection, code, reason),
         ]
 
     def _is_nobody(self, connection: Connection, now: float) -> bool:

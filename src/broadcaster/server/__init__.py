@@ -5,8 +5,9 @@ from broadcaster.server.admin import Admin
 from broadcaster.server.apps import App
 from broadcaster.server.asgi import AsgiServer
 from broadcaster.server.bounds import Bounds
-from broadcaster.server.lifecycle import Server, serve
+from broadcaster.server.lifecycle import Server
 from broadcaster.server.proxies import Proxies
+from broadcaster.server.running import serve
 from broadcaster.server.thread import ServerThread
 from broadcaster.server.tls import Tls
 

@@ -181,9 +181,9 @@ class HttpConnection(asyncio.Protocol):
     def _write(self, turn: Turn, response: ApiResponse) -> None:
         if self._transport.is_closing():
             return
-        answer = encode_response(response, keep_alive=turn.keep_alive, head_only=turn.head_only)
-        self._transport.write(answer)
-        if turn.keep_alive:
+        keep_alive = turn.keep_alive and not self._transports.ending
+        self._transport.write(encode_response(response, keep_alive=keep_alive, head_only=turn.head_only))
+        if keep_alive:
             self._transports.limit(self._transport, self._bounds.idle_seconds)
         else:
             self._transport.close()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
-from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -14,9 +12,11 @@ from typing import Self
 from broadcaster.cluster.group import Group
 from broadcaster.errors import ConfigurationError
 from broadcaster.messages import Message
+from broadcaster.protocol.codes import Code
 from broadcaster.server.admin import Admin
 from broadcaster.server.apps import App, Apps
 from broadcaster.server.bounds import Bounds
+from broadcaster.server.drain import send_away
 from broadcaster.server.histogram import Histogram
 from broadcaster.server.http import HttpConnection
 from broadcaster.server.native import NativeShell
@@ -28,11 +28,12 @@ from broadcaster.server.transports import Transports, unavailable
 from broadcaster.server.websocket import deflate_frame, encode_frame
 from broadcaster.signing import Credentials
 
-__all__ = ["Server", "new_event_loop", "serve"]
+__all__ = ["Server", "new_event_loop"]
 
 _logger = logging.getLogger("broadcaster.server")
 
 _BACKLOG = 4_096
+_MOMENT = 0.05
 _LATENESS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
@@ -169,16 +170,31 @@ class Server:
         if self._reload_seconds:
             self._reloader = loop.create_task(self._reload_often(), name="broadcaster-reload")
 
-    async def stop(self, grace: float = 5.0) -> None:
-        """Stop listening, close every connection with 4100, and wait up to *grace* seconds for them."""
+    async def stop(self, grace: float = 5.0, *, drain: float | None = None) -> None:
+        """Stop listening, close every connection, and wait up to *grace* seconds for them.
+
+        They are closed at once, with 4100, by which they come back after a second. Where others serve the
+        same address, *drain* is over how many of these seconds clients are sent to them: closed with 4200, by
+        which they come back at once.
+        """
         if self._listener is None or self._ticker is None:
             return
-        self._node.close()
-        self._listener.close()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + grace
+        self._node.draining = self._transports.ending = True
+        if drain is None:
+            self._listener.close()
+            # Not 4200: a pusher-js that finds the port closed waits 15 seconds before it tries again.
+            self._node.close(Code.BACK_OFF)
+        else:
+            # Whoever waits to be accepted would be reset.
+            await asyncio.sleep(_MOMENT)
+            self._listener.close()
+            await self._drain(max(0.0, min(drain, grace - _reserve(grace)) - _MOMENT))
+            self._node.close(Code.RECONNECT)
         self._transports.close_all(HttpConnection)
-        end = asyncio.get_running_loop().time() + grace
-        await self._transports.wait_until_lost(grace)
-        await self._node.finish(end - asyncio.get_running_loop().time())
+        await self._transports.wait_until_lost(max(0.0, end - loop.time() - _reserve(grace)))
+        await self._node.finish(end - loop.time())
         tasks = [task for task in (self._ticker, self._reloader) if task is not None]
         for task in tasks:
             task.cancel()
@@ -195,6 +211,12 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+    async def _drain(self, seconds: float) -> None:
+        """Send clients away; those of the HTTP API have as long to say what they have to say."""
+        end = asyncio.get_running_loop().time() + seconds
+        await send_away(self._node, seconds)
+        await self._transports.are_lost_within(max(0.0, end - asyncio.get_running_loop().time()))
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
@@ -213,38 +235,13 @@ class Server:
             await self.reload()
 
 
+def _reserve(grace: float) -> float:
+    """Return how much of *grace* is kept for what other nodes and webhooks are still to be told."""
+    return min(1.0, grace / 5)
+
+
 def _trace() -> Trace:
     # Only who wants spans needs OpenTelemetry.
     from broadcaster.server.tracing import traced
 
     return traced
-
-
-def serve(server: Server, *, grace: float = 5.0, ready: Callable[[Server], None]) -> None:
-    """Run *server* until SIGINT or SIGTERM, then stop it within *grace* seconds; SIGHUP reloads it.
-
-    *ready* is called once it listens.
-    """
-
-    async def run() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
-        await server.start()
-        reloads: set[asyncio.Task[bool]] = set()
-
-        def reload() -> None:
-            reloads.add(task := loop.create_task(server.reload()))
-            task.add_done_callback(reloads.discard)
-
-        if hasattr(signal, "SIGHUP"):
-            loop.add_signal_handler(signal.SIGHUP, reload)
-        try:
-            ready(server)
-            await stop.wait()
-        finally:
-            await server.stop(grace)
-
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(run())

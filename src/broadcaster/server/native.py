@@ -58,8 +58,9 @@ class NativeShell:
         path, _, query = target.partition("?")
         if not path.startswith("/app/"):
             self._decline(transport, ApiResponse(404, "no WebSocket here: the address is /app/{key}"))
-        elif self._node.draining:
-            # Not 4200: before the first frame pusher-js would come back in a tight loop.
+        elif not self._node.is_open:
+            # Not 4200: before the first frame pusher-js would come back in a tight loop. As long as the node
+            # drains, whoever it has accepted is let in, and sent away with the others.
             self._decline(transport, ApiResponse(503, "the server is going away"))
         else:
             handshake = Handshake(target, headers)

@@ -45,9 +45,12 @@ from broadcaster.signing import Credentials
 if TYPE_CHECKING:
     from broadcaster.server.webhooks import Webhooks
 
-__all__ = ["HEALTH", "Node"]
+__all__ = ["GOING_AWAY", "HEALTH", "Node"]
 
 _logger = logging.getLogger("broadcaster.server")
+
+GOING_AWAY = "Server is going away"
+"""Why a server that stops closes connections."""
 
 HEALTH = frozenset({"/livez", "/readyz", "/up"})
 """Where load balancers ask how a node is."""
@@ -123,13 +126,11 @@ class Node:
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self.draining = False
 
-    def close(self) -> None:
-        """Hang up on everybody with 4100, which brings clients back after a second."""
+    def close(self, code: Code = Code.BACK_OFF) -> None:
+        """Hang up on everybody with *code*; 4100 brings clients back after a second."""
         self.draining = True
         for hub in self._hubs.values():
-            # Not 4200, "at once": this port is about to be closed, and a pusher-js that finds it so
-            # waits 15 seconds before it tries again.
-            self.perform(hub, hub.close(Code.BACK_OFF, "Server is going away"))
+            self.perform(hub, hub.close(code, GOING_AWAY))
         self._loop = None
 
     async def finish(self, seconds: float) -> None:

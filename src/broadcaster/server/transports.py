@@ -17,6 +17,8 @@ class Transports:
         self._due: dict[asyncio.Transport, float] = {}
         self._emptied = asyncio.Event()
         self._closing = False
+        self.ending = False
+        """Whether a client that speaks HTTP is to come back on another connection after its next answer."""
 
     def opened(self, transport: asyncio.Transport) -> None:
         """Count one more."""
@@ -59,13 +61,14 @@ class Transports:
 
     async def wait_until_lost(self, seconds: float) -> None:
         """Wait until every transport is gone; abort those that remain after *seconds*."""
-        if await self._empty_within(seconds):
+        if await self.are_lost_within(seconds):
             return
         for transport in list(self._open):
             transport.abort()
-        await self._empty_within(1.0)
+        await self.are_lost_within(1.0)
 
-    async def _empty_within(self, seconds: float) -> bool:
+    async def are_lost_within(self, seconds: float) -> bool:
+        """Wait until every transport is gone, or until *seconds* have passed; say which."""
         self._emptied.clear()
         if not self._open:
             return True
