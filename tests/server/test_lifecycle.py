@@ -97,7 +97,7 @@ async def test_who_was_accepted_before_the_end_is_answered_let_in_and_sent_away(
 
     async with asyncio.timeout(SECONDS):
         stopping = asyncio.create_task(server.stop(grace=1.5, drain=1.0))
-        await until(lambda: not server._listener or not server._listener.is_serving())
+        await until(lambda: not server._listening.is_open)
         answers = []
         for path, (reader, writer) in zip(("/readyz", "/livez"), openings, strict=False):
             writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())

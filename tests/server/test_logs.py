@@ -185,3 +185,13 @@ def test_text_without_end_takes_no_time_without_end(part: str) -> None:
     Redaction().redact(text)
 
     assert time.process_time() - begun < 5
+
+
+def test_a_worker_says_which_one_it_is() -> None:
+    record = logging.makeLogRecord({"msg": "gone", "levelname": "INFO"})
+
+    text = TextFormatter(Redaction(), worker=2).format(record)
+    fields = json.loads(JsonFormatter(Redaction(), worker=2).format(record))
+
+    assert text.endswith(" INFO worker 2: gone")
+    assert (fields["worker"], fields["message"]) == (2, "gone")

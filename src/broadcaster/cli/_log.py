@@ -21,11 +21,11 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-def log_to_stderr(log_format: LogFormat, redaction: Redaction, *, verbose: bool) -> None:
-    """Send the log of this process there."""
+def log_to_stderr(log_format: LogFormat, redaction: Redaction, *, worker: int | None, verbose: bool) -> None:
+    """Send the log of this process there; among several, a *worker* has a number."""
     handler = logging.StreamHandler()
-    json = log_format is LogFormat.JSON
-    handler.setFormatter(JsonFormatter(redaction) if json else TextFormatter(redaction))
+    formatter = JsonFormatter if log_format is LogFormat.JSON else TextFormatter
+    handler.setFormatter(formatter(redaction, worker=worker))
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
     # Whether it is verbose or not, it says where it listens.
     _logger.setLevel(logging.INFO)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from broadcaster.cli._log import LogFormat, log_to_stderr, say
+from broadcaster.cli._supervise import Ports, supervise
 from broadcaster.cluster.group import Group
 from broadcaster.cluster.redis_url import secrets_in
+from broadcaster.errors import ConfigurationError
 from broadcaster.server import Admin, App, Proxies, Server, Tls
 from broadcaster.server import serve as run_server
 from broadcaster.server.config import apps_from_env, apps_from_toml, bounds_from_toml
 from broadcaster.server.logs import Redaction
+from broadcaster.server.supervision import Supervision
+from broadcaster.server.webhook_files import claim
 
 __all__ = ["serve"]
 
@@ -76,6 +82,10 @@ def serve(
             show_envvar=True,
         ),
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Run so many processes on the port, and again where one ends.", min=1, max=256),
+    ] = None,
     drain_seconds: Annotated[
         float | None,
         typer.Option(
@@ -106,46 +116,88 @@ def serve(
     The applications come from the tables [[apps]] of --config, or from BROADCAST_APPS, the same as a JSON
     list, or it is one, from PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET.
     """
+    supervision = Supervision.inherited()
     served: list[Server] = []
-    log_to_stderr(log_format, Redaction(lambda: _secrets(served, redis)), verbose=verbose)
-    if dev and host not in {"127.0.0.1", "::1", "localhost"}:
-        raise typer.BadParameter(
-            "its secret is known to everybody; it serves 127.0.0.1 only", param_hint="--dev"
-        )
-    if dev and config is not None:
-        raise typer.BadParameter("it serves one application, and --config others", param_hint="--dev")
+    log_to_stderr(
+        log_format,
+        Redaction(lambda: _secrets(served, redis)),
+        worker=None if supervision is None else supervision.number,
+        verbose=verbose,
+    )
+    _check_application(dev=dev, host=host, config=config, tls_cert=tls_cert, tls_key=tls_key)
+    _check_end(drain_seconds, grace_seconds)
+    if workers is not None and supervision is None:
+        if workers > 1 and redis is None:
+            raise ConfigurationError(
+                f"{workers} workers hear each other through Redis: add --redis redis://host:6379"
+            )
+        ports = Ports(workers, host, port, metrics_host, metrics_port)
+        drain = _DRAIN_SECONDS if drain_seconds is None else drain_seconds
+        supervise(ports, grace=grace_seconds, drain=drain, say=partial(say, log_format))
+        return
 
     def apps() -> list[App]:
         if config is not None:
             return apps_from_toml(config)
         return [_DEV] if dev else apps_from_env(env_file)
 
-    def announce(server: Server) -> None:
-        names = "; ".join(f"app {app.id}, key {app.key}" for app in server.apps)
-        say(log_format, f"listening on {server.url} ({names})")
-        if server.admin is not None:
-            say(log_format, f"metrics on {server.admin.url}")
+    with nullcontext() if supervision is None else supervision.telling_failures():
+        server = Server(
+            apps,
+            host=host,
+            port=port,
+            sockets=supervision.port if supervision else (),
+            bounds=None if config is None else bounds_from_toml(config),
+            tls=None if tls_cert is None else Tls(tls_cert, tls_key),
+            proxies=Proxies(trusted_proxy or (), protocol=proxy_protocol),
+            webhook_buffer=claim(webhook_buffer) if supervision and webhook_buffer else webhook_buffer,
+            group=None if redis is None else _group(redis, redis_prefix),
+            admin=_admin(metrics_host, metrics_port, supervision),
+            tracing=tracing,
+        )
+        served.append(server)
+        drain = (0 if redis is None else _DRAIN_SECONDS) if drain_seconds is None else drain_seconds
+        ready = partial(_announce, say=partial(say, log_format), supervision=supervision)
+        run_server(server, grace=grace_seconds, drain=drain or None, ready=ready, supervision=supervision)
+    if supervision is None:
+        say(log_format, "stopped")
 
-    if (drain_seconds or 0) >= grace_seconds:
-        raise typer.BadParameter("it must be less than --grace-seconds", param_hint="--drain-seconds")
+
+def _check_application(
+    *, dev: bool, host: str, config: Path | None, tls_cert: Path | None, tls_key: Path | None
+) -> None:
+    if dev and host not in {"127.0.0.1", "::1", "localhost"}:
+        raise typer.BadParameter(
+            "its secret is known to everybody; it serves 127.0.0.1 only", param_hint="--dev"
+        )
+    if dev and config is not None:
+        raise typer.BadParameter("it serves one application, and --config others", param_hint="--dev")
     if tls_key is not None and tls_cert is None:
         raise typer.BadParameter("it is the key of --tls-cert, which is missing", param_hint="--tls-key")
-    server = Server(
-        apps,
-        host=host,
-        port=port,
-        bounds=None if config is None else bounds_from_toml(config),
-        tls=None if tls_cert is None else Tls(tls_cert, tls_key),
-        proxies=Proxies(trusted_proxy or (), protocol=proxy_protocol),
-        webhook_buffer=webhook_buffer,
-        group=None if redis is None else _group(redis, redis_prefix),
-        admin=None if metrics_port is None else Admin(host=metrics_host, port=metrics_port),
-        tracing=tracing,
-    )
-    served.append(server)
-    drain = (0 if redis is None else _DRAIN_SECONDS) if drain_seconds is None else drain_seconds
-    run_server(server, grace=grace_seconds, drain=drain or None, ready=announce)
-    say(log_format, "stopped")
+
+
+def _check_end(drain_seconds: float | None, grace_seconds: float) -> None:
+    if (drain_seconds or 0) >= grace_seconds:
+        raise typer.BadParameter("it must be less than --grace-seconds", param_hint="--drain-seconds")
+
+
+def _announce(server: Server, *, say: Callable[[str], None], supervision: Supervision | None) -> None:
+    names = "; ".join(f"app {app.id}, key {app.key}" for app in server.apps)
+    lines = [f"listening on {server.url} ({names})"]
+    if server.admin is not None:
+        lines.append(f"metrics on {server.admin.url}")
+    if supervision is not None:
+        # Once all workers listen, the supervisor says it for them.
+        supervision.say(listening=lines)
+    else:
+        for line in lines:
+            say(line)
+
+
+def _admin(host: str, port: int | None, supervision: Supervision | None) -> Admin | None:
+    if port is None:
+        return None
+    return Admin(host=host, port=port, sockets=supervision.metrics if supervision else ())
 
 
 def _group(url: str, prefix: str) -> Group:

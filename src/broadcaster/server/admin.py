@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from broadcaster.errors import ConfigurationError
 from broadcaster.protocol.api import ApiRequest, ApiResponse
 from broadcaster.server.bounds import Bounds
 from broadcaster.server.histogram import Histogram
 from broadcaster.server.http import Headers, HttpConnection, encode_response
+from broadcaster.server.listening import Listening
 from broadcaster.server.node import HEALTH, Node
-from broadcaster.server.transports import Transports, unavailable
+from broadcaster.server.transports import Transports
 
 if TYPE_CHECKING:
     from broadcaster.server.metrics import Metrics
@@ -24,20 +26,29 @@ _CLOSE_SECONDS = 1.0
 class Admin:
     """Serves `/metrics`, `/livez`, `/readyz` and `/up` on a port of its own, and nothing else.
 
-    Port 0 takes any free one. Raises `MissingExtra` without `prometheus-client`. Everybody who reaches the
-    port may read it, so it is for this machine or for a network of your own.
+    Port 0 takes any free one; *sockets* are those of the port, where somebody else has bound it. Raises
+    `MissingExtra` without `prometheus-client`. Everybody who reaches the port may read it, so it is for this
+    machine or for a network of your own.
     """
 
-    def __init__(self, *, host: str = "127.0.0.1", port: int) -> None:
+    def __init__(self, *, host: str = "127.0.0.1", port: int, sockets: Iterable[socket.socket] = ()) -> None:
         # What is missing is told when it is wanted, and not when the first one asks.
         import broadcaster.server.metrics  # noqa: F401
 
-        self.host = host
-        self.port = port
+        self._listening = Listening(host, port, sockets)
         self._node: Node
         self._metrics: Metrics
         self._transports: Transports
-        self._listener: asyncio.Server | None = None
+
+    @property
+    def host(self) -> str:
+        """The address it listens on."""
+        return self._listening.host
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; once it is open never 0."""
+        return self._listening.port
 
     @property
     def url(self) -> str:
@@ -49,14 +60,9 @@ class Admin:
         """Listen, for *node*; raise `ConfigurationError` when the address cannot be had."""
         from broadcaster.server.metrics import Metrics
 
-        loop = asyncio.get_running_loop()
         self._node, self._metrics = node, Metrics(node, lateness)
-        self._transports = Transports(loop)
-        try:
-            self._listener = await loop.create_server(self._connection, self.host, self.port)
-        except OSError as error:
-            raise ConfigurationError(unavailable(self.host, self.port, error)) from error
-        self.port = self._listener.sockets[0].getsockname()[1]
+        self._transports = Transports(asyncio.get_running_loop())
+        await self._listening.open(self._connection)
 
     def tick(self) -> None:
         """Abort whoever is late; call it about once a second."""
@@ -64,11 +70,10 @@ class Admin:
 
     async def aclose(self) -> None:
         """Stop listening."""
-        if self._listener is not None:
-            self._listener.close()
+        if self._listening.is_open:
+            self._listening.close()
             self._transports.close_all(HttpConnection)
             await self._transports.wait_until_lost(_CLOSE_SECONDS)
-            self._listener = None
 
     def answer(self, request: ApiRequest) -> ApiResponse:
         """Answer a request."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+from collections.abc import Iterable
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -19,12 +21,13 @@ from broadcaster.server.bounds import Bounds
 from broadcaster.server.drain import send_away
 from broadcaster.server.histogram import Histogram
 from broadcaster.server.http import HttpConnection
+from broadcaster.server.listening import Listening
 from broadcaster.server.native import NativeShell
 from broadcaster.server.node import Node
 from broadcaster.server.proxies import Proxies
 from broadcaster.server.requests import Requests, Trace
 from broadcaster.server.tls import Tls
-from broadcaster.server.transports import Transports, unavailable
+from broadcaster.server.transports import Transports
 from broadcaster.server.websocket import deflate_frame, encode_frame
 from broadcaster.signing import Credentials
 
@@ -53,6 +56,7 @@ class Server:
     connect. Webhooks wait in the SQLite file *webhook_buffer*, which survives the process, or in memory.
     Other nodes are in the *group*. *admin* is a port for those who look after it. With *tracing* requests to
     the HTTP API become spans of OpenTelemetry; raises `MissingExtra` without its API.
+    *sockets* are those of the port, where somebody else has bound it.
     Where *apps* is a function, it is asked again by `reload()`, and every *reload_seconds* unless that is 0.
     An async context manager; it satisfies the `local` driver, so a `BroadcastManager(server=...)` can
     publish on it without a hop.
@@ -72,12 +76,12 @@ class Server:
         group: Group | None = None,
         admin: Admin | None = None,
         tracing: bool = False,
+        sockets: Iterable[socket.socket] = (),
     ) -> None:
         self._proxies = proxies or Proxies()
         if tls is not None and self._proxies.protocol:
             raise ConfigurationError("with the PROXY protocol TLS is the proxy's: leave out the certificate")
-        self.host = host
-        self.port = port
+        self._listening = Listening(host, port, sockets)
         self._bounds = bounds or Bounds()
         self._node = Node(
             apps,
@@ -89,7 +93,6 @@ class Server:
         )
         self.admin = admin
         self._lateness = Histogram(_LATENESS)
-        self._listener: asyncio.Server | None = None
         self._transports: Transports
         self._ticker: asyncio.Task[None] | None = None
         self._reload_seconds = reload_seconds
@@ -97,10 +100,25 @@ class Server:
         self._reloader: asyncio.Task[None] | None = None
 
     @property
+    def host(self) -> str:
+        """The address it listens on."""
+        return self._listening.host
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; once it has started never 0."""
+        return self._listening.port
+
+    @property
     def url(self) -> str:
         """The address, as a browser would write it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'http' if self._tls is None else 'https'}://{host}:{self.port}"
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `/readyz` says so: it is not stopping, and hears the other nodes."""
+        return self._node.health("/readyz").status == 200
 
     @property
     def apps(self) -> list[App]:
@@ -152,19 +170,16 @@ class Server:
             proxies=self._proxies,
         )
         try:
-            self._listener = await loop.create_server(
+            await self._listening.open(
                 shell,
-                self.host,
-                self.port,
                 backlog=_BACKLOG,
                 ssl=None if self._tls is None else self._tls.context,
                 ssl_handshake_timeout=None if self._tls is None else self._bounds.tls_seconds,
             )
-        except OSError as error:
+        except ConfigurationError:
             if self.admin is not None:
                 await self.admin.aclose()
-            raise ConfigurationError(unavailable(self.host, self.port, error)) from error
-        self.port = self._listener.sockets[0].getsockname()[1]
+            raise
         self._node.open()
         self._ticker = loop.create_task(self._tick(), name="broadcaster-tick")
         if self._reload_seconds:
@@ -177,19 +192,19 @@ class Server:
         same address, *drain* is over how many of these seconds clients are sent to them: closed with 4200, by
         which they come back at once.
         """
-        if self._listener is None or self._ticker is None:
+        if self._ticker is None:
             return
         loop = asyncio.get_running_loop()
         end = loop.time() + grace
         self._node.draining = self._transports.ending = True
         if drain is None:
-            self._listener.close()
+            self._listening.close()
             # Not 4200: a pusher-js that finds the port closed waits 15 seconds before it tries again.
             self._node.close(Code.BACK_OFF)
         else:
             # Whoever waits to be accepted would be reset.
             await asyncio.sleep(_MOMENT)
-            self._listener.close()
+            self._listening.close()
             await self._drain(max(0.0, min(drain, grace - _reserve(grace)) - _MOMENT))
             self._node.close(Code.RECONNECT)
         self._transports.close_all(HttpConnection)
@@ -201,7 +216,7 @@ class Server:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self.admin is not None:
             await self.admin.aclose()
-        self._listener = self._ticker = self._reloader = None
+        self._ticker = self._reloader = None
 
     async def __aenter__(self) -> Self:
         await self.start()

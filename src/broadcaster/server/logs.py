@@ -72,10 +72,11 @@ class Redaction:
 
 
 class TextFormatter(logging.Formatter):
-    """Writes a line for each record, and its traceback after it."""
+    """Writes a line for each record, and its traceback after it; among several, a *worker* has a number."""
 
-    def __init__(self, redaction: Redaction) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s")
+    def __init__(self, redaction: Redaction, *, worker: int | None = None) -> None:
+        who = "" if worker is None else f"worker {worker}: "
+        super().__init__(f"%(asctime)s %(levelname)s {who}%(message)s")
         self._redaction = redaction
 
     def format(self, record: logging.LogRecord) -> str:
@@ -84,10 +85,11 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes a JSON object for each record: time, level, logger, message, and what `extra=` says."""
+    """Writes a JSON object for each record: time, level, logger, message, *worker*, what `extra=` says."""
 
-    def __init__(self, redaction: Redaction) -> None:
+    def __init__(self, redaction: Redaction, *, worker: int | None = None) -> None:
         super().__init__()
+        self._who = {} if worker is None else {"worker": worker}
         self._redaction = redaction
 
     def format(self, record: logging.LogRecord) -> str:
@@ -97,6 +99,7 @@ class JsonFormatter(logging.Formatter):
             "time": time.replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
+            **self._who,
             "message": self._redaction.redact(record.getMessage()),
         }
         if record.exc_info:

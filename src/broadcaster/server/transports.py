@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 
-__all__ = ["Transports", "unavailable"]
+__all__ = ["Transports"]
 
 
 class Transports:
@@ -77,10 +76,3 @@ class Transports:
         except TimeoutError:
             return False
         return True
-
-
-def unavailable(host: str, port: int, error: OSError) -> str:
-    """Say why nothing can listen on *host* and *port*, and what would help."""
-    if error.errno == errno.EADDRINUSE:
-        return f"cannot listen on {host}:{port}: another program does; stop it or choose another port"
-    return f"cannot listen on {host}:{port}: {error.strerror or error}"
