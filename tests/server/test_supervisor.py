@@ -2,15 +2,15 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from broadcaster import ConfigurationError
+from broadcaster.server.pid_file import Restart
 from broadcaster.server.supervisor import Supervisor
 from broadcaster.server.workers import Place
-from tests.cluster.contract import until
 
 BEGIN = """
 import os, signal, sys, time
@@ -20,22 +20,35 @@ me = Supervision.inherited()
 STEADY = "me.say(listening=[str(os.getpid())], ready=True); signal.pause()"
 
 
-def supervisor_of(*programs: str, grace: float = 5.0) -> Supervisor:
+def supervisor_of(*programs: str, grace: float = 5.0, patience: float = 5.0) -> Supervisor:
     """Return a supervisor of workers, the first of which runs the first of the *programs*."""
     choice = f"exec({list(programs)!r}[me.number - 1])"
     places = [Place(number, []) for number in range(1, len(programs) + 1)]
-    return Supervisor([sys.executable, "-c", BEGIN + choice], places, grace=grace, drain=1.0)
+    command = [sys.executable, "-c", BEGIN + choice]
+    return Supervisor(command, places, grace=grace, drain=1.0, patience=patience)
 
 
 @asynccontextmanager
-async def running(*programs: str, grace: float = 5.0) -> AsyncIterator[list[str]]:
+async def running(
+    supervisor: Supervisor, report: Callable[[Restart], None] = print
+) -> AsyncIterator[list[str]]:
     """Run workers until a signal comes; give what they say when all of them listen."""
     lines: list[str] = []
-    task = asyncio.create_task(supervisor_of(*programs, grace=grace).run(lines.extend))
-    await until(lambda: lines or task.done())
-    yield lines
-    os.kill(os.getpid(), signal.SIGTERM)
-    await task
+    task = asyncio.create_task(supervisor.run(lines.extend, report))
+    try:
+        await until(lambda: lines or task.done())
+        yield lines
+    finally:
+        if not task.done():
+            os.kill(os.getpid(), signal.SIGTERM)
+        await task
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Return when *condition* holds; processes take their time to start."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - what it looks at has no event
+            await asyncio.sleep(0)
 
 
 def lives(pid: int) -> bool:
@@ -48,14 +61,14 @@ def lives(pid: int) -> bool:
 async def test_it_tells_what_the_workers_say_each_line_once() -> None:
     program = "me.say(listening=['here', str(me.number)]); signal.pause()"
 
-    async with running(program, program) as lines:
+    async with running(supervisor_of(program, program)) as lines:
         pass
 
     assert lines == ["here", "1", "2"]
 
 
 async def test_workers_end_with_it() -> None:
-    async with running(STEADY, STEADY) as lines:
+    async with running(supervisor_of(STEADY, STEADY)) as lines:
         pids = [int(line) for line in lines]
         assert all(map(lives, pids))
 
@@ -66,12 +79,12 @@ async def test_a_worker_that_cannot_start_ends_everything_with_its_own_reason() 
     fails = "me.say(failed='no such thing'); sys.exit(1)"
 
     with pytest.raises(ConfigurationError, match=r"^no such thing$"):
-        await supervisor_of(STEADY, fails).run(print)
+        await supervisor_of(STEADY, fails).run(print, print)
 
 
 async def test_so_does_one_that_says_nothing() -> None:
     with pytest.raises(ConfigurationError, match=r"^worker 1 has ended with status 3$"):
-        await supervisor_of("sys.exit(3)", STEADY).run(print)
+        await supervisor_of("sys.exit(3)", STEADY).run(print, print)
 
 
 async def test_a_worker_that_ends_is_started_again_and_again_after_longer_pauses(
@@ -79,7 +92,7 @@ async def test_a_worker_that_ends_is_started_again_and_again_after_longer_pauses
 ) -> None:
     ends = "me.say(listening=['x']); os.kill(os.getpid(), signal.SIGKILL)"
 
-    async with running(ends, STEADY):
+    async with running(supervisor_of(ends, STEADY)):
         await until(lambda: len(caplog.messages) == 3)
 
     said = [f"worker 1 was ended by SIGKILL; the next one starts in {pause} s" for pause in (0.1, 0.2, 0.4)]
@@ -89,9 +102,10 @@ async def test_a_worker_that_ends_is_started_again_and_again_after_longer_pauses
 async def test_a_worker_that_does_not_end_is_killed_after_the_grace_period(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    stubborn = "signal.signal(signal.SIGTERM, signal.SIG_IGN); me.say(listening=[str(os.getpid())])\n"
+    stubborn = "signal.signal(signal.SIGTERM, signal.SIG_IGN); me.say(listening=[str(os.getpid())])"
+    stubborn += "\nwhile True: signal.pause()"
 
-    async with running(stubborn + "while True: signal.pause()", grace=0.1) as [pid]:
+    async with running(supervisor_of(stubborn, grace=0.1)) as [pid]:
         pass
 
     assert not lives(int(pid))
@@ -99,10 +113,26 @@ async def test_a_worker_that_does_not_end_is_killed_after_the_grace_period(
 
 
 async def test_a_signal_that_comes_while_workers_start_ends_them() -> None:
-    task = asyncio.create_task((supervisor := supervisor_of("signal.pause()")).run(print))
+    task = asyncio.create_task((supervisor := supervisor_of("signal.pause()")).run(print, print))
     await until(lambda: supervisor._running)
 
     os.kill(os.getpid(), signal.SIGTERM)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await task
+
+
+async def test_a_worker_that_does_not_hear_the_others_replaces_nobody() -> None:
+    deaf = "me.say(listening=[str(os.getpid())]); me.line.recv(99) and sys.exit()"
+    reports: list[Restart] = []
+
+    async with running(supervisor_of(deaf, STEADY, patience=4), reports.append) as lines:
+        os.kill(os.getpid(), signal.SIGUSR2)
+        await until(lambda: len(reports) == 2)
+
+        assert all(lives(int(line)) for line in lines)
+
+    assert [report.state for report in reports] == ["running", "failed"]
+    assert reports[1].said == (
+        "worker 1 does not hear the other nodes after 4 seconds; what ran before goes on"
+    )

@@ -14,6 +14,7 @@ except ImportError as error:
 
 from broadcaster.cli.demo import demo
 from broadcaster.cli.listen import listen
+from broadcaster.cli.restart import restart
 from broadcaster.cli.serve import serve
 
 __all__ = ["app"]
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
+app.command()(restart)
 app.command()(listen)
 app.command()(demo)
 

@@ -86,6 +86,13 @@ def serve(
         int | None,
         typer.Option(help="Run so many processes on the port, and again where one ends.", min=1, max=256),
     ] = None,
+    pidfile: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where `broadcaster restart` finds it; without --workers there is one of them then.",
+            show_default=False,
+        ),
+    ] = None,
     drain_seconds: Annotated[
         float | None,
         typer.Option(
@@ -126,14 +133,15 @@ def serve(
     )
     _check_application(dev=dev, host=host, config=config, tls_cert=tls_cert, tls_key=tls_key)
     _check_end(drain_seconds, grace_seconds)
-    if workers is not None and supervision is None:
+    if (workers or pidfile) and supervision is None:
+        workers = workers or 1
         if workers > 1 and redis is None:
             raise ConfigurationError(
                 f"{workers} workers hear each other through Redis: add --redis redis://host:6379"
             )
         ports = Ports(workers, host, port, metrics_host, metrics_port)
         drain = _DRAIN_SECONDS if drain_seconds is None else drain_seconds
-        supervise(ports, grace=grace_seconds, drain=drain, say=partial(say, log_format))
+        supervise(ports, pid_file=pidfile, grace=grace_seconds, drain=drain, say=partial(say, log_format))
         return
 
     def apps() -> list[App]:

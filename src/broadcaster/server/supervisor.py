@@ -1,4 +1,4 @@
-"""Keeps the workers of a server running; it knows processes and signals only."""
+"""Keeps the workers of a server running, and replaces them; it knows processes and signals only."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import logging
 import signal
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
+from broadcaster.errors import ConfigurationError
+from broadcaster.server.pid_file import Restart
 from broadcaster.server.workers import Place, Worker
 
 __all__ = ["Supervisor"]
 
 _logger = logging.getLogger("broadcaster.server")
 
+_START_SECONDS = 60.0
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 _STEADY_SECONDS = 30.0
@@ -26,52 +30,62 @@ class Supervisor:
 
     It holds the sockets of the places and accepts nothing itself: a worker that dies leaves its queue of
     connections to the one that comes after it, and the port is never without a listener. *grace* is how many
-    seconds a worker takes at most to end, *drain* over how many one that is replaced sends its clients away.
+    seconds a worker takes at most to end, *drain* over how many one that is replaced sends its clients away,
+    *patience* how long one that takes its place may take until it hears the other nodes.
     """
 
     def __init__(
-        self, command: Sequence[str], places: Sequence[Place], *, grace: float, drain: float
+        self,
+        command: Sequence[str],
+        places: Sequence[Place],
+        *,
+        grace: float,
+        drain: float,
+        patience: float = 30.0,
     ) -> None:
         self._command = command
         self._places = places
         self._grace = grace
         self._drain = drain
+        self._patience = patience
         self._workers: dict[int, Worker] = {}
         """Who serves in each place, or did until just now."""
         self._running: set[Worker] = set()
         self._pauses: dict[int, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
+        self._restart = asyncio.Event()
 
-    async def run(self, ready: Callable[[list[str]], None]) -> None:
+    async def run(self, ready: Callable[[list[str]], None], report: Callable[[Restart], None]) -> None:
         """Run until SIGINT or SIGTERM; a second one ends everything at once, and SIGHUP goes to all workers.
 
-        *ready* gets what the workers say for the log, once all of them listen. Raises `ConfigurationError`
-        when one cannot start.
+        *ready* gets what the workers say for the log, once all of them listen. SIGUSR2 replaces them, one by
+        one; *report* hears how that goes. Raises `ConfigurationError` when one cannot start.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._told_to_stop, number)
         loop.add_signal_handler(signal.SIGHUP, self._signal, signal.SIGHUP)
+        loop.add_signal_handler(signal.SIGUSR2, self._restart.set)
         try:
-            await self._until_stopped(self._start())
+            said: dict[int, list[str]] = {}
+            await self._until_stopped(self._start(said))
             if not self._stop.is_set():
-                workers = [self._workers[place.number] for place in self._places]
-                lines = [line for worker in workers for line in await worker.hears("listening")]
-                ready(list(dict.fromkeys(lines)))
+                ready(list(dict.fromkeys(line for number in sorted(said) for line in said[number])))
+                self._do(self._replace_when_told(report))
                 await self._stop.wait()
         finally:
             await self._end()
 
-    async def _start(self) -> None:
+    async def _start(self, said: dict[int, list[str]]) -> None:
         # The first one alone: what is wrong with the configuration is told once.
         first, *others = self._places
-        await self._serve(first)
-        await asyncio.gather(*map(self._serve, others))
+        await self._serve(first, said)
+        await asyncio.gather(*(self._serve(place, said) for place in others))
 
-    async def _serve(self, place: Place) -> None:
+    async def _serve(self, place: Place, said: dict[int, list[str]]) -> None:
         worker = await self._spawn(place)
-        await worker.hears("listening")
+        said[place.number] = await worker.hears("listening", seconds=_START_SECONDS)
         self._install(worker)
 
     async def _spawn(self, place: Place) -> Worker:
@@ -96,9 +110,50 @@ class Supervisor:
             self._pauses[place.number] = min(2 * pause, _LONGEST_PAUSE)
             _logger.error("%s; the next one starts in %.1f s", worker.end, pause)
             await asyncio.sleep(pause)
-            if self._workers[place.number] is worker:
-                with suppress(OSError):
-                    self._install(await self._spawn(place))
+            with suppress(OSError):
+                following = await self._spawn(place)
+                if self._workers[place.number] is worker:
+                    self._install(following)
+                else:
+                    self._do(self._dismiss(following))
+
+    async def _replace_when_told(self, report: Callable[[Restart], None]) -> None:
+        for number in count(1):
+            await self._restart.wait()
+            # Whoever asks from now on asks for one more.
+            self._restart.clear()
+            try:
+                for place in self._places:
+                    said = f"replacing worker {place.number} of {len(self._places)}"
+                    report(Restart(number, "running", said))
+                    await self._replace(place)
+            except (ConfigurationError, OSError) as error:
+                report(Restart(number, "failed", f"{error}; what ran before goes on"))
+            else:
+                report(Restart(number, "done", f"workers replaced: {len(self._places)}"))
+
+    async def _replace(self, place: Place) -> None:
+        """Start a worker, let it serve once it hears the others, and then end the one that was there."""
+        worker = await self._spawn(place)
+        try:
+            await worker.hears("listening", seconds=self._patience)
+            await worker.hears("ready", seconds=self._patience)
+        except ConfigurationError:
+            self._do(self._dismiss(worker))
+            raise
+        before = self._workers[place.number]
+        self._install(worker)
+        await self._dismiss(before)
+
+    async def _dismiss(self, worker: Worker) -> None:
+        """Let *worker* send its clients to whoever shares its place, and end."""
+        worker.leave(self._drain)
+        end = asyncio.create_task(worker.ended())
+        if not (await asyncio.wait([end], timeout=self._grace + _MARGIN))[0]:
+            _logger.error("%s killed, which had not ended after the grace period", worker)
+            worker.signal(signal.SIGKILL)
+            await end
+        self._running.discard(worker)
 
     def _signal(self, number: signal.Signals) -> None:
         for worker in self._running:

@@ -18,7 +18,7 @@ from broadcaster.server.supervision import VARIABLE
 
 __all__ = ["Place", "Worker"]
 
-_START_SECONDS = 60.0
+_WANTING = {"listening": "does not listen", "ready": "does not hear the other nodes"}
 _LONGEST_LINE = 16_777_216  # it names all applications
 
 
@@ -79,16 +79,16 @@ class Worker:
             return f"{self} was ended by {signal.Signals(-status).name}"
         return f"{self} has ended with status {status}"
 
-    async def hears(self, what: str) -> Any:
+    async def hears(self, what: str, *, seconds: float) -> Any:
         """Wait until it says *what*: `listening`, with lines for the log, or `ready`, that it hears others.
 
-        Raises `ConfigurationError`, with its own reason if it has one, when it does not.
+        Raises `ConfigurationError`, with its own reason if it has one, when it does not within *seconds*.
         """
         try:
-            async with asyncio.timeout(_START_SECONDS), self._news:
+            async with asyncio.timeout(seconds), self._news:
                 await self._news.wait_for(lambda: what in self._said or self._is_over)
         except TimeoutError:
-            raise ConfigurationError(f"{self} is not {what} after {_START_SECONDS:g} seconds") from None
+            raise ConfigurationError(f"{self} {_WANTING[what]} after {seconds:g} seconds") from None
         if what not in self._said:
             raise ConfigurationError(self._said.get("failed") or self.end)
         return self._said[what]
