@@ -92,12 +92,14 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def e2e(session: nox.Session) -> None:
-    """Run the real clients, in Node and in Chromium, against the real server."""
-    need(session, {"node": "nodejs", "npm": "npm", "chromium": "chromium"})
+    """Run the real clients, in Node and in Chromium, against the real server; then against four of them."""
+    need(session, REDIS | {"node": "nodejs", "npm": "npm", "chromium": "chromium"})
     install(session, "e2e")
     with session.chdir("tests/e2e"):
         session.run("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", external=True)
     session.run("pytest", "tests/e2e", *session.posargs)
+    # The demo has a server of its own.
+    session.run("pytest", "tests/e2e", "--group", "--ignore=tests/e2e/test_demo.py", *session.posargs)
 
 
 @nox.session

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from broadcaster.signing import Credentials
 
-from .children import BroadcasterServer
+from .group import Server
 from .sdks import SDKS, RefusedError, shared_secret
 
 __all__ = ["Application"]
@@ -42,7 +42,7 @@ SDK_METHODS = {
 class Application:
     """Serves the scenarios and whatever they ask of a back end, while the `with` block lasts."""
 
-    def __init__(self, server: BroadcasterServer) -> None:
+    def __init__(self, server: Server) -> None:
         self.server = server
         handler = type("Handler", (_Handler,), {"application": self})
         self._http = ThreadingHTTPServer((server.host, 0), handler)

@@ -96,15 +96,21 @@ class Child:
 
 
 class BroadcasterServer:
-    """`broadcaster serve` in a process of its own, on a port that it keeps across restarts."""
+    """`broadcaster serve` in a process of its own, on a port that it keeps across restarts.
+
+    With a *redis* it has two workers, and others may serve the same application.
+    """
 
     host = "127.0.0.1"
     app_id = "42"
     key = "e2e-key"
     secret = "e2e-secret"
 
-    def __init__(self) -> None:
+    def __init__(self, redis: str | None = None) -> None:
         self.port = 0
+        self.goodbye = 4100 if redis is None else 4200
+        """What it closes connections with when it stops."""
+        self._redis = redis
         self._start()
 
     def restart(self, how: signal.Signals) -> int:
@@ -127,8 +133,11 @@ class BroadcasterServer:
         env = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
         app = {"id": self.app_id, "key": self.key, "secret": self.secret, "subscription_counts": True}
         env["BROADCAST_APPS"] = json.dumps([app])
-        serve = [sys.executable, "-m", "broadcaster", "serve"]
-        self._child = Child(*serve, "--host", self.host, "--port", str(self.port), env=env, stdout=None)
+        command = [sys.executable, "-m", "broadcaster", "serve", "--host", self.host]
+        if self._redis is not None:
+            env["BROADCAST_SERVER_REDIS"] = self._redis
+            command += ["--workers=2", "--drain-seconds=0.5"]
+        self._child = Child(*command, "--port", str(self.port), env=env, stdout=None)
         self.port = int(self._child.hear(r"listening on http://127\.0\.0\.1:(\d+)", seconds=START)[1])
         with urllib.request.urlopen(f"http://{self.host}:{self.port}/up", timeout=START) as response:
             assert response.status == 200

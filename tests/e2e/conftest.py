@@ -9,6 +9,7 @@ import pytest
 
 from .application import Application
 from .children import BroadcasterServer
+from .group import BroadcasterGroup, Server
 from .players import Player
 from .players import chromium as chromium_program
 from .sdks import MASTER_KEY
@@ -38,6 +39,7 @@ class Runtime:
             "app_id": server.app_id,
             "key": server.key,
             "secret": server.secret,
+            "goodbye": server.goodbye,
             "master_key": MASTER_KEY,
         }
         if failure := self._player.play(job, seconds=SCENARIO_SECONDS + SPARE_SECONDS):
@@ -48,14 +50,25 @@ class Runtime:
         self._player.close()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--group", action="store_true", help="serve with four nodes behind a load balancer")
+
+
 @pytest.fixture(scope="session")
-def application() -> Iterator[Application]:
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if request.config.getoption("--group"):
+        with BroadcasterGroup(tmp_path_factory.mktemp("redis")) as group:
+            yield group
+        return
     server = BroadcasterServer()
-    try:
-        with Application(server) as application:
-            yield application
-    finally:
-        server.stop()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def application(server: Server) -> Iterator[Application]:
+    with Application(server) as application:
+        yield application
 
 
 @pytest.fixture(scope="session")

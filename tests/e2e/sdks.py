@@ -15,7 +15,7 @@ from broadcaster import DeliveryError, Message
 from broadcaster.drivers.pusher import PusherDriver
 from broadcaster.encoding import encode
 
-from .children import BroadcasterServer
+from .group import Server
 
 __all__ = ["MASTER_KEY", "SDKS", "RefusedError", "shared_secret"]
 
@@ -43,7 +43,7 @@ def shared_secret(channel: str) -> str:
 
 
 @contextmanager
-def python(server: BroadcasterServer, secret: str) -> Iterator[Any]:
+def python(server: Server, secret: str) -> Iterator[Any]:
     """Open the official SDK."""
     sdk = pusher.Pusher(
         server.app_id,
@@ -65,7 +65,7 @@ def python(server: BroadcasterServer, secret: str) -> Iterator[Any]:
 
 
 @contextmanager
-def driver(server: BroadcasterServer, secret: str) -> Iterator[DriverSdk]:
+def driver(server: Server, secret: str) -> Iterator[DriverSdk]:
     """Open the driver `pusher`."""
     opened = PusherDriver(
         app_id=server.app_id,

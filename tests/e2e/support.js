@@ -151,6 +151,12 @@ class Stage {
     echo.leaveChannel(name);
   }
 
+  /** Wait until *echo* is on *channels* to stay: where servers restart in turn, it may have come back twice. */
+  async backOn(echo, ...channels) {
+    await this.drained(echo);
+    await this.subscribed(...channels);
+  }
+
   /** Let the application send an event; `others` is the client that it leaves out. */
   async publish(channels, event, data, { others } = {}) {
     const headers = others ? { "X-Socket-ID": others.socketId() } : {};

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from .children import BroadcasterServer, Child
+from .children import Child
+from .group import Server
 from .players import Player
 
 ROOT = Path(__file__).parents[2]
@@ -32,13 +33,6 @@ ROOMS = {
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[BroadcasterServer]:
-    server = BroadcasterServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
 def player() -> Iterator[Player]:
     player = Player("run.mjs", "node")
     yield player
@@ -46,7 +40,7 @@ def player() -> Iterator[Player]:
 
 
 @pytest.mark.parametrize("framework", ROOMS)
-def test_the_conversation(framework: str, server: BroadcasterServer, player: Player) -> None:
+def test_the_conversation(framework: str, server: Server, player: Player) -> None:
     variables = {
         "PYTHONPATH": str(ROOT),
         "BROADCAST_DRIVER": "pusher",

@@ -18,9 +18,10 @@ export default async function (stage) {
 
   same(await stage.restart("SIGTERM"), 0, "the server's exit code");
 
-  same((await closed.next()).code, 4100, "the close code");
+  same((await closed.next()).code, stage.goodbye, "the close code");
   await Promise.all(back);
   same(await here.next(), [{ name: "Ann" }], "who is here after the restart");
+  await stage.backOn(echo, news, guarded, room);
   same(echo.socketId() === before, false, "a new connection has a new socket id");
   for (const [n, channel] of [news, guarded, room].entries()) {
     await stage.publish(channel.name, "headline", { n });

@@ -13,6 +13,9 @@ export default async function (stage) {
 
   await stage.restart("SIGTERM");
   await back.next();
+  // Where servers restart in turn, it may have come back twice.
+  await joined(stage, echo.channel(stage.name("fence")));
+  await joined(stage, channel);
   await stage.publish([channel.name], "Announced", { number: 1 });
 
   same(await news.next(), { number: 1 });
