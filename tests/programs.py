@@ -29,9 +29,9 @@ def broadcaster(
             process.kill()
 
 
-def python(program: str, *, without: str) -> str:
-    """Return what *program* prints in a Python that has no package *without*."""
-    hidden = f"import sys; sys.modules[{without!r}] = None\n"
+def python(program: str, *, without: str | None = None) -> str:
+    """Return what *program* prints in a Python that has no package *without*, if one is named."""
+    hidden = f"import sys; sys.modules[{without!r}] = None\n" if without else ""
     command = [sys.executable, "-c", hidden + program]
     result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert not result.stderr, result.stderr

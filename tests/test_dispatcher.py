@@ -31,9 +31,10 @@ from broadcaster import (
     UnencodableData,
     current_socket,
 )
-from broadcaster.dispatcher import Dispatcher, Plan
+from broadcaster.dispatcher import Dispatcher
 from broadcaster.drivers.base import Driver
 from broadcaster.messages import Message
+from broadcaster.plans import Plan
 from broadcaster.signals import failed, sending, sent
 from tests.recording import RecordingDriver
 from tests.test_transactions import Remembered
@@ -45,6 +46,10 @@ class Drivers:
     def __init__(self, **drivers: Driver) -> None:
         self.default = next(iter(drivers), "default")
         self._drivers = drivers
+
+    @property
+    def queue(self) -> None:
+        return None
 
     def driver(self, name: str) -> Driver:
         if name not in self._drivers:

@@ -34,6 +34,7 @@ class Content(BaseModel):
 
     driver: str = "log"
     drivers: dict[str, Any] = {}
+    queue: str | dict[str, Any] = "sync"
     tracing: bool = False
 
 
@@ -53,7 +54,8 @@ def read_environment(env_file: str | Path | None, problems: list[str]) -> tuple[
         )
     driver = env.driver or env.connection or file.driver
     tracing = file.tracing if env.tracing is None else env.tracing
-    return Content(driver=driver, drivers=_overlaid(file.drivers, env.drivers), tracing=tracing), variables
+    drivers = _overlaid(file.drivers, env.drivers)
+    return Content(driver=driver, drivers=drivers, queue=env.queue or file.queue, tracing=tracing), variables
 
 
 def read_toml(path: str | Path, problems: list[str]) -> Content:
@@ -111,6 +113,7 @@ class _Environment(BaseSettings):
     connection: str | None = None
     config: Path | None = None
     drivers: dict[str, dict[str, Any]] = {}
+    queue: str | None = None
     tracing: bool | None = None
 
 

@@ -12,6 +12,7 @@ from pydantic import AliasChoices, BaseModel, SecretStr, ValidationError
 from broadcaster._sources import Content, Variables, read_content, read_environment, read_toml, told
 from broadcaster.drivers.options import OPTIONS
 from broadcaster.errors import ConfigurationError, named, suggestion
+from broadcaster.queues.options import OPTIONS as QUEUES
 
 __all__ = ["DriverConfig", "Settings"]
 
@@ -35,12 +36,14 @@ class Settings:
     """The name of the *default* driver, and every driver that was configured by name.
 
     *spare* are those that nothing names, as the variables of their kinds describe them: an event may.
-    With *tracing* every delivery is a span of OpenTelemetry.
+    *queue* is the engine that takes events marked `ShouldQueue`, with its options; `sync` has the caller
+    deliver them. With *tracing* every delivery is a span of OpenTelemetry.
     """
 
     default: str = "log"
     drivers: Mapping[str, DriverConfig] = field(default_factory=dict)
     spare: Mapping[str, DriverConfig] = field(default_factory=dict, repr=False, compare=False)
+    queue: DriverConfig = DriverConfig("sync")
     tracing: bool = False
 
     @classmethod
@@ -50,7 +53,8 @@ class Settings:
         `BROADCAST_DRIVER` or `BROADCAST_CONNECTION` names the default driver; `log` when unset.
         `BROADCAST_DRIVERS__EU__DRIVER=pusher`, `BROADCAST_DRIVERS__EU__APP_ID=...` and so on configure
         one more, named `eu`. `BROADCAST_CONFIG` names a TOML file with the same content as a dict; a
-        variable goes before it. `BROADCAST_TRACING=1` turns *tracing* on.
+        variable goes before it. `BROADCAST_QUEUE` names the engine of the queue, and variables such as
+        `BROADCAST_QUEUE_FILE` its options. `BROADCAST_TRACING=1` turns *tracing* on.
         A driver that is named like its kind also reads the variables of that
         kind, such as `PUSHER_APP_KEY`, for what its own table leaves out. An empty variable is an unset one.
         Raises `ConfigurationError`, which names everything that is missing or wrong, never a value.
@@ -84,10 +88,11 @@ class Settings:
             if config.kind in _GROUPS:
                 # Their members may be configured by variables alone.
                 wanted += config.options.get("drivers", ())
+        queue = _read_queue(content.queue, variables, problems)
         if problems:
             raise ConfigurationError("; ".join(problems))
         spare = {kind: _read_spare(kind, variables) for kind in OPTIONS if variables and kind not in drivers}
-        return cls(content.driver, drivers, spare, content.tracing)
+        return cls(content.driver, drivers, spare, queue, content.tracing)
 
 
 def _read_spare(kind: str, variables: Variables | None) -> DriverConfig:
@@ -95,6 +100,20 @@ def _read_spare(kind: str, variables: Variables | None) -> DriverConfig:
     problems: list[str] = []
     config = _read_driver(kind, {}, variables, problems)
     return replace(config, problem="; ".join(problems) or None)
+
+
+def _read_queue(
+    given: str | Mapping[str, Any], variables: Variables | None, problems: list[str]
+) -> DriverConfig:
+    """Check the engine of the queue and its options; variables go before a file, as everywhere."""
+    table = {"engine": given} if isinstance(given, str) else given
+    kind = table.get("engine")
+    if not isinstance(kind, str) or (model := QUEUES.get(kind)) is None:
+        near = suggestion(kind, QUEUES) if isinstance(kind, str) else ""
+        problems.append(f"no queue is named {kind!r}{near}; known: {named(QUEUES)}")
+        return DriverConfig("sync")
+    options = {option: value for option, value in table.items() if option != "engine"}
+    return _checked(kind, f"queue {kind!r}", model, options, variables, problems)
 
 
 def _read_driver(name: str, table: object, variables: Variables | None, problems: list[str]) -> DriverConfig:
@@ -106,19 +125,30 @@ def _read_driver(name: str, table: object, variables: Variables | None, problems
     if (model := OPTIONS.get(kind)) is None:
         return DriverConfig(kind, options)
     who = f"driver {name!r}" if name == kind else f"driver {name!r} ({kind})"
+    return _checked(kind, who, model, options, variables if name == kind else None, problems)
+
+
+def _checked(
+    kind: str,
+    who: str,
+    model: type[BaseModel],
+    options: dict[str, Any],
+    variables: Variables | None,
+    problems: list[str],
+) -> DriverConfig:
+    """Check *options*, and what *variables* say about the others; gather the *problems* of *who*."""
     known = list(model.model_fields)
     problems += [
         f"{who}: unknown option {option!r}{suggestion(str(option), known)}; known: {named(known)}"
         for option in options
         if option not in known
     ]
-    from_variables = name == kind and variables is not None
-    if from_variables:
-        options |= _from_variables(model, variables or {}, given=options)
+    if variables is not None:
+        options |= _from_variables(model, variables, given=options)
     try:
         return DriverConfig(kind, _plain(model.model_validate(options)))
     except ValidationError as error:
-        problems.append(f"{who}: {told(error, None if from_variables else _option_names(model).get)}")
+        problems.append(f"{who}: {told(error, None if variables is not None else _option_names(model).get)}")
         return DriverConfig(kind)
 
 

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from enum import Enum
-from inspect import iscoroutinefunction
-from operator import methodcaller
-from typing import Any, Protocol, TypeAlias
+from dataclasses import replace
+from typing import Protocol, TypeAlias
 
-from broadcaster._classes import once_per_class
-from broadcaster.channels import Channel, check_name
-from broadcaster.context import socket_of_request
+from broadcaster.context import trace_headers
 from broadcaster.drivers.base import Driver
-from broadcaster.encoding import encode, fields_of
 from broadcaster.errors import DeliveryError
-from broadcaster.events import (
-    Broadcastable,
-    Channels,
-    ShouldDispatchAfterCommit,
-    ShouldRescue,
-    Via,
-    text_of,
-)
+from broadcaster.events import Broadcastable, Via
 from broadcaster.messages import Message
-from broadcaster.signals import Signal, failed, sending, sent
+from broadcaster.plans import Plan, driver_names, plan_of
+from broadcaster.queues.base import Queue
+from broadcaster.queues.envelopes import Envelope
+from broadcaster.signals import Signal, failed, queued, sending, sent
 from broadcaster.transactions import Transactions
 
-__all__ = ["Dispatcher", "Drivers", "Plan", "Span"]
+__all__ = ["Dispatcher", "Drivers", "Span"]
 
 _logger = logging.getLogger("broadcaster")
 
@@ -52,16 +43,10 @@ class Drivers(Protocol):
         """Return the driver of that name; raise `ConfigurationError` for an unknown one."""
         ...
 
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What sending *event* comes to: one message, and the names of the drivers that carry it."""
-
-    event: Broadcastable
-    message: Message
-    drivers: tuple[str, ...]
-    rescue: bool
-    after_commit: bool = False
+    @property
+    def queue(self) -> Queue | None:
+        """What takes the events that may wait; None where the caller delivers them itself."""
+        ...
 
 
 class Dispatcher:
@@ -73,32 +58,14 @@ class Dispatcher:
         self.transactions = Transactions()
 
     def plan(self, event: Broadcastable, *, to_others: bool = False, via: Via = None) -> Plan | None:
-        """Decide what sending *event* means, without sending anything; None when it goes nowhere.
-
-        Raises `InvalidChannelName`, `UnencodableData`, or TypeError for what is no event.
-        """
-        hooks = _hooks_of(type(event))
-        if hooks.when is not None and not hooks.when(event):
-            return None
-        channels = _channel_names(hooks.on(event), type(event))
-        if not channels:
-            return None
-        message = Message(
-            name=_name(event, hooks),
-            channels=channels,
-            data=_data(event, hooks),
-            except_socket=socket_of_request() if to_others else None,
-        )
-        if via is None and hooks.via is not None:
-            via = hooks.via(event)
-        names = _driver_names(via) or (self._drivers.default,)
-        return Plan(event, message, names, hooks.rescue, hooks.after_commit)
+        """Decide what sending *event* means, without sending anything; see `plan_of()`."""
+        return plan_of(event, to_others=to_others, via=via, default=self._drivers.default)
 
     def plans(
         self, events: Iterable[Broadcastable], *, to_others: bool = False, via: Via = None
     ) -> list[Plan]:
         """Plan *events* in order, leaving out those that go nowhere; see `plan()`."""
-        via = None if via is None else _driver_names(via)
+        via = None if via is None else driver_names(via)
         planned = (self.plan(event, to_others=to_others, via=via) for event in events)
         return [plan for plan in planned if plan is not None]
 
@@ -113,11 +80,20 @@ class Dispatcher:
         return [plan for plan in plans if not plan.after_commit]
 
     def carry(self, plans: Sequence[Plan]) -> None:
-        """Deliver what *plans* say, each driver's messages in one batch.
+        """Hand over what may wait to the queue; deliver the rest, each driver's messages in one batch.
 
-        Every driver is tried; the first `DeliveryError` is raised at the end.
+        Everything is tried; the first `DeliveryError` is raised at the end.
         """
         errors: list[DeliveryError] = []
+        queue, waiting, plans = self._divided(plans)
+        if queue is not None:
+            try:
+                with self._spanned(queue.name, waiting):
+                    queue.push(_envelopes(waiting))
+            except DeliveryError as error:
+                errors += self._announce_failed(queue.name, waiting, error)
+            else:
+                self._announce_queued(queue.name, waiting)
         for name, (driver, batch) in self._batches(plans).items():
             self._announce(sending, name, batch)
             try:
@@ -135,6 +111,15 @@ class Dispatcher:
     async def acarry(self, plans: Sequence[Plan]) -> None:
         """Like `carry()`, without blocking the event loop."""
         errors: list[DeliveryError] = []
+        queue, waiting, plans = self._divided(plans)
+        if queue is not None:
+            try:
+                with self._spanned(queue.name, waiting):
+                    await queue.apush(_envelopes(waiting))
+            except DeliveryError as error:
+                errors += self._announce_failed(queue.name, waiting, error)
+            else:
+                self._announce_queued(queue.name, waiting)
         for name, (driver, batch) in self._batches(plans).items():
             self._announce(sending, name, batch)
             try:
@@ -161,6 +146,14 @@ class Dispatcher:
         except Exception:
             _logger.exception(_LOST, [plan.message.name for plan in plans])
 
+    def _divided(self, plans: Sequence[Plan]) -> tuple[Queue | None, Sequence[Plan], Sequence[Plan]]:
+        """Return the queue, if it gets something; what that is; and what is delivered now."""
+        waiting = [plan for plan in plans if plan.hand_off is not None]
+        queue = self._drivers.queue if waiting else None
+        if queue is None:
+            return None, (), plans
+        return queue, waiting, [plan for plan in plans if plan.hand_off is None]
+
     def _batches(self, plans: Sequence[Plan]) -> dict[str, tuple[Driver, list[Plan]]]:
         """Return every driver with what it carries; an unknown one raises before anything is delivered."""
         batches: dict[str, tuple[Driver, list[Plan]]] = {}
@@ -179,6 +172,14 @@ class Dispatcher:
             for plan in batch:
                 signal.send(self._drivers, event=plan.event, message=plan.message, driver=name)
 
+    def _announce_queued(self, name: str, batch: Sequence[Plan]) -> None:
+        if queued.receivers:
+            for plan in batch:
+                for driver in plan.drivers:
+                    queued.send(
+                        self._drivers, event=plan.event, message=plan.message, driver=driver, queue=name
+                    )
+
     def _announce_failed(self, name: str, batch: Sequence[Plan], error: DeliveryError) -> list[DeliveryError]:
         """Return the error for the caller, or nothing when every event of the batch is rescued."""
         for plan in batch:
@@ -188,94 +189,19 @@ class Dispatcher:
         return [] if all(plan.rescue for plan in batch) else [error]
 
 
-@dataclass(frozen=True, slots=True)
-class _Hooks:
-    """The hooks of one class of events, found once."""
-
-    on: Callable[[Any], Channels]
-    named: Callable[[Any], str | Enum] | None
-    data: Callable[[Any], Mapping[str, Any] | None] | None
-    when: Callable[[Any], bool] | None
-    via: Callable[[Any], Via] | None
-    rescue: bool
-    after_commit: bool
-
-
-@once_per_class
-def _hooks_of(cls: type) -> _Hooks:
-    on = _hook(cls, "broadcast_on")
-    if on is None:
-        if issubclass(cls, type):
-            raise TypeError("an event is an object, not a class; send an instance of the class")
-        raise TypeError(f"{cls.__name__} is not broadcastable; give it a broadcast_on() method")
-    return _Hooks(
-        on=on,
-        named=_hook(cls, "broadcast_as"),
-        data=_hook(cls, "broadcast_with"),
-        when=_hook(cls, "broadcast_when"),
-        via=_hook(cls, "broadcast_via"),
-        rescue=issubclass(cls, ShouldRescue),
-        after_commit=issubclass(cls, ShouldDispatchAfterCommit),
-    )
-
-
-def _hook(cls: type, name: str) -> Callable[[Any], Any] | None:
-    found = getattr(cls, name, None)
-    if found is None:
-        return None
-    # The coroutine of an async broadcast_when() would count as true.
-    if not callable(found) or iscoroutinefunction(found):
-        raise TypeError(f"{cls.__name__}.{name} must be a plain method: neither a value nor async")
-    # Not *found* itself, which takes no event where it is a static method or a class method.
-    return methodcaller(name)
-
-
-def _name(event: Broadcastable, hooks: _Hooks) -> str:
-    if hooks.named is None:
-        return type(event).__name__
-    given: object = hooks.named(event)
-    name = text_of(given) if isinstance(given, str | Enum) else None
-    if not name:
-        raise TypeError(f"{type(event).__name__}.broadcast_as() returned {given!r}; return a name")
-    return name
-
-
-def _channel_names(channels: object, cls: type) -> tuple[str, ...]:
-    match channels:
-        case None:
-            return ()
-        case Channel() | str():
-            return (_channel_name(channels, cls),)
-    # The keys of a mapping would be taken for public channels; Laravel's map drivers to channels.
-    if not isinstance(channels, Iterable) or isinstance(channels, Mapping):
-        raise _no_channel(channels, cls)
-    # A dict keeps the order and drops a channel named twice: browsers would get the message twice.
-    return tuple(dict.fromkeys(_channel_name(channel, cls) for channel in channels))
-
-
-def _channel_name(channel: object, cls: type) -> str:
-    match channel:
-        case Channel():
-            return channel.name
-        case str():
-            return check_name(channel)
-    raise _no_channel(channel, cls)
-
-
-def _no_channel(given: object, cls: type) -> TypeError:
-    return TypeError(f"{cls.__name__}.broadcast_on() returned {given!r}; return channels or their names")
-
-
-def _data(event: Broadcastable, hooks: _Hooks) -> str:
-    data = hooks.data(event) if hooks.data is not None else None
-    return encode(fields_of(event) if data is None else data, root=type(event).__name__)
-
-
-def _driver_names(via: Via) -> tuple[str, ...]:
-    if via is None:
-        return ()
-    names = [via] if isinstance(via, str | Enum) else via
-    return tuple(dict.fromkeys(map(text_of, names)))
+def _envelopes(plans: Sequence[Plan]) -> list[Envelope]:
+    """Return an envelope for each driver of each plan: one that fails must not have the others repeated."""
+    now, trace = time.time(), trace_headers.get() or {}
+    return [
+        replace(
+            plan.hand_off.envelope(plan.message, driver, now=now, unique_id=plan.unique_id),
+            rescue=plan.rescue,
+            trace=trace,
+        )
+        for plan in plans
+        if plan.hand_off is not None
+        for driver in plan.drivers
+    ]
 
 
 def _raise_first(errors: list[DeliveryError]) -> None:

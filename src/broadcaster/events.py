@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from enum import Enum
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,6 +16,7 @@ __all__ = [
     "Broadcastable",
     "Channels",
     "Event",
+    "Period",
     "ShouldBeUnique",
     "ShouldBroadcastNow",
     "ShouldDispatchAfterCommit",
@@ -26,6 +28,9 @@ __all__ = [
 
 Channels: TypeAlias = Channel | str | Iterable[Channel | str] | None
 """What `broadcast_on()` may return: one channel or several; None, or none at all, sends nothing."""
+
+Period: TypeAlias = float | timedelta
+"""A period: seconds, or a timedelta."""
 
 Via: TypeAlias = str | Enum | Iterable[str | Enum] | None
 """Drivers by name: one or several; None is the default driver."""
@@ -90,10 +95,25 @@ class AnonymousEvent:
 
 
 class ShouldQueue:
-    """Marks an event that may leave the request at once, to be delivered by a worker.
+    """Marks an event that leaves the request at once where there is a queue; a worker delivers it.
 
-    No queue is configurable yet, so the caller delivers it itself.
+    Class attributes say how; a period is seconds, or a timedelta:
+
+    - `queue`: the name under which it waits; workers serve queues by name.
+    - `tries`: how often it is tried before it is given up.
+    - `backoff`: the pauses between; the last one is repeated.
+    - `delay`: how long it waits before it may be delivered at all.
+    - `ttl`: how long it is worth delivering after that; None is for ever.
+
+    A class method `failed(message, error)` is called when it is given up, by a worker that has loaded the
+    class.
     """
+
+    queue: ClassVar[str] = "default"
+    tries: ClassVar[int] = 5
+    backoff: ClassVar[Period | Sequence[Period]] = (1, 5, 30, 120)
+    delay: ClassVar[Period] = 0
+    ttl: ClassVar[Period | None] = None
 
 
 class ShouldBroadcastNow:
@@ -112,10 +132,17 @@ class ShouldRescue:
 
 
 class ShouldBeUnique:
-    """Marks an event of which at most one waits in a queue at a time.
+    """Marks an event of which at most one waits in a queue at a time: a second one is left out.
 
-    No queue is configurable yet, so every one is delivered.
+    The lock is given back when the event is done with, and after `unique_for` (seconds or a timedelta) in any
+    case. Events of one class with different `unique_id()` do not hinder each other.
     """
+
+    unique_for: ClassVar[Period] = 3_600
+
+    def unique_id(self) -> str:
+        """Return what tells this event from others of its class; by default nothing does."""
+        return ""
 
 
 def text_of(name: str | Enum) -> str:

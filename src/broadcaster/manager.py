@@ -27,6 +27,8 @@ from broadcaster.drivers.stack import StackDriver
 from broadcaster.encryption import master_key
 from broadcaster.errors import ConfigurationError, named, suggestion
 from broadcaster.events import Broadcastable, Via, text_of
+from broadcaster.queues.base import Queue
+from broadcaster.queues.kinds import make_queue
 from broadcaster.rules import ChannelRules
 from broadcaster.rules.calls import Steps, ToThread, arun, run
 from broadcaster.signing import Credentials
@@ -43,11 +45,18 @@ class BroadcastManager:
     """Sends events through named drivers, and lets browsers join channels by its `rules`.
 
     *settings* say which drivers there are; without them everything goes to the log. *server* is the
-    embedded server that the `local` driver publishes on. Close the manager with `close()`, with
-    `aclose()` on every event loop that sent through it, or by using it as a context manager.
+    embedded server that the `local` driver publishes on, *queue* one that the application has made itself.
+    Close the manager with `close()`, with `aclose()` on every event loop that sent through it, or by using
+    it as a context manager.
     """
 
-    def __init__(self, settings: Settings | None = None, *, server: LocalServer | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        server: LocalServer | None = None,
+        queue: Queue | None = None,
+    ) -> None:
         settings = settings or Settings()
         self.default = settings.default
         self.dispatcher = Dispatcher(self, span=_span() if settings.tracing else None)
@@ -62,6 +71,8 @@ class BroadcastManager:
         self._drivers: dict[str, Driver] = {}
         self._making: list[str] = []  # guarded by the lock
         self._authorization = Authorization(self.rules, self._signer, sender=self)
+        self._queue_config = settings.queue
+        self._queue = queue
         self._lock = threading.RLock()
 
     @classmethod
@@ -158,6 +169,18 @@ class BroadcastManager:
                     self._drivers[key] = driver = self._make(key)
         return driver
 
+    @property
+    def queue(self) -> Queue | None:
+        """What takes the events marked `ShouldQueue`, made on first use; None where `send()` delivers them.
+
+        Raises `MissingExtra`, or `ConfigurationError` for what its engine cannot work with.
+        """
+        if self._queue is None and self._queue_config.kind != "sync":
+            with self._lock:
+                if self._queue is None:
+                    self._queue = make_queue(self._queue_config.kind, self, self._queue_config.options)
+        return self._queue
+
     def extend(self, kind: str, factory: DriverFactory) -> None:
         """Add a kind of driver, or replace one; *factory* gets the options as keyword arguments.
 
@@ -179,12 +202,16 @@ class BroadcastManager:
         with ExitStack() as closing:
             for driver in self._made():
                 closing.callback(driver.close)
+            if self._queue is not None:
+                closing.callback(self._queue.close)
 
     async def aclose(self) -> None:
         """Like `close()`, and closes what belongs to the running event loop."""
         async with AsyncExitStack() as closing:
             for driver in self._made():
                 closing.push_async_callback(driver.aclose)
+            if self._queue is not None:
+                closing.push_async_callback(self._queue.aclose)
 
     def __enter__(self) -> Self:
         return self

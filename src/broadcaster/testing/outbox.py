@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 from unittest.mock import patch
 
 from broadcaster.channels import Channel
-from broadcaster.dispatcher import Dispatcher, Plan
+from broadcaster.dispatcher import Dispatcher
 from broadcaster.events import Broadcastable
 from broadcaster.manager import BroadcastManager
 from broadcaster.messages import Message
+from broadcaster.plans import Plan
 
 __all__ = ["Outbox", "Sent", "capture"]
 

@@ -1,0 +1,26 @@
+"""Which queues can be made: named, not imported, since an engine's client loads when it is first used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from broadcaster.queues.base import Queue
+from broadcaster.queues.runner import Drivers
+
+__all__ = ["make_queue"]
+
+_OWN = {
+    "memory": "broadcaster.queues.memory:MemoryQueue",
+}
+
+
+def make_queue(kind: str, drivers: Drivers, options: Mapping[str, Any]) -> Queue:
+    """Return a queue of *kind*, whose workers deliver through *drivers*.
+
+    Raises `MissingExtra` when the engine is not installed.
+    """
+    module, _, name = _OWN[kind].partition(":")
+    queue: Queue = getattr(import_module(module), name)(drivers, **options)
+    return queue

@@ -1,0 +1,192 @@
+"""The end of every queue: an envelope is delivered, tried again later, or given up."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any, Protocol, TypeAlias
+
+from broadcaster.drivers.base import Driver
+from broadcaster.errors import BroadcastError, DeliveryError
+from broadcaster.queues._hooks import tell_class
+from broadcaster.queues._work import Group, Job, Work
+from broadcaster.queues.envelopes import Envelope, UnreadableEnvelope, open_envelope
+from broadcaster.queues.failed import Failed, FailedStore
+from broadcaster.queues.outcomes import Outcome, Verdict
+from broadcaster.signals import Signal, failed, gave_up, sending, sent
+
+__all__ = ["Drivers", "Runner", "Span"]
+
+_logger = logging.getLogger("broadcaster.queue")
+
+_JITTER = 0.2
+_MOST_REASON = 500
+_NO_SPAN = nullcontext()
+
+Span: TypeAlias = Callable[[str, Sequence[Envelope]], AbstractContextManager[None]]
+"""Makes a span of the delivery of envelopes by the driver of that name, which happens inside."""
+
+
+class Drivers(Protocol):
+    """Where the runner finds drivers: the manager."""
+
+    def driver(self, name: str) -> Driver:
+        """Return the driver of that name; raise `ConfigurationError` for an unknown one."""
+        ...
+
+
+class Runner:
+    """Delivers envelopes through *drivers*; those that are given up go to the *store* of what failed.
+
+    *release* gives the lock of an envelope back.
+    """
+
+    def __init__(
+        self,
+        drivers: Drivers,
+        store: FailedStore,
+        *,
+        release: Callable[[Envelope], None],
+        span: Span | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._drivers = drivers
+        self._store = store
+        self._release = release
+        self._span = span
+        self._clock = clock
+
+    def run(self, body: bytes, *, attempt: int = 0) -> Outcome:
+        """Deliver one envelope; *attempt* is the engine's own count, where it has one."""
+        return self.run_many([(body, attempt)])[0]
+
+    async def arun(self, body: bytes, *, attempt: int = 0) -> Outcome:
+        """Like `run()`, without blocking the event loop."""
+        return (await self.arun_many([(body, attempt)]))[0]
+
+    def run_many(self, jobs: Iterable[tuple[bytes, int]]) -> list[Outcome]:
+        """Deliver several, those for one driver as a batch; the outcomes are in the order of *jobs*."""
+        work = self._work(jobs)
+        while (group := work.next()) is not None:
+            try:
+                self._announce(sending, group)
+                with self._spanned(group):
+                    driver = self._drivers.driver(group.driver)
+                    if len(group.jobs) == 1:
+                        driver.deliver(group.messages[0])
+                    else:
+                        driver.deliver_many(group.messages)
+            except BroadcastError as error:
+                self._fail(work, group, error)
+            except Exception as error:
+                _logger.exception("driver %r broke", group.driver)
+                self._fail(work, group, _broken(group, error))
+            else:
+                self._deliver(work, group)
+        return work.outcomes
+
+    async def arun_many(self, jobs: Iterable[tuple[bytes, int]]) -> list[Outcome]:
+        """Like `run_many()`, without blocking the event loop."""
+        work = self._work(jobs)
+        while (group := work.next()) is not None:
+            try:
+                self._announce(sending, group)
+                with self._spanned(group):
+                    driver = self._drivers.driver(group.driver)
+                    if len(group.jobs) == 1:
+                        await driver.adeliver(group.messages[0])
+                    else:
+                        await driver.adeliver_many(group.messages)
+            except BroadcastError as error:
+                self._fail(work, group, error)
+            except Exception as error:
+                _logger.exception("driver %r broke", group.driver)
+                self._fail(work, group, _broken(group, error))
+            else:
+                self._deliver(work, group)
+        return work.outcomes
+
+    def abandon(self, body: bytes, reason: str) -> Outcome:
+        """Give up a job that its engine will not try again: one that ended each worker that took it."""
+        try:
+            envelope = open_envelope(body)
+        except UnreadableEnvelope as unreadable:
+            return self._unreadable(body, unreadable)
+        return self._give_up(Job(0, body, envelope), BroadcastError(reason))
+
+    def _work(self, jobs: Iterable[tuple[bytes, int]]) -> Work:
+        work, now = Work(), self._clock()
+        for body, attempt in jobs:
+            try:
+                envelope = open_envelope(body)
+            except UnreadableEnvelope as unreadable:
+                work.settle(self._unreadable(body, unreadable))
+                continue
+            if envelope.expires is not None and now >= envelope.expires:
+                work.settle(self._expired(envelope))
+                continue
+            work.add(body, replace(envelope, attempt=attempt) if attempt else envelope)
+        return work
+
+    def _deliver(self, work: Work, group: Group) -> None:
+        for job in group.jobs:
+            self._release(job.envelope)
+            work.settle(Outcome(Verdict.DELIVERED, job.envelope), job)
+        self._announce(sent, group)
+
+    def _fail(self, work: Work, group: Group, error: BroadcastError) -> None:
+        retryable = isinstance(error, DeliveryError) and error.retryable
+        if len(group.jobs) > 1 and not retryable:
+            work.split(group)
+            return
+        self._announce(failed, group, error=error)
+        for job in group.jobs:
+            envelope = job.envelope
+            if not retryable or envelope.attempt >= envelope.tries:
+                work.settle(self._give_up(job, error), job)
+                continue
+            pause = envelope.pause(envelope.attempt)
+            # By chance, so that what failed together does not come back together.
+            pause *= 1 + random.uniform(-_JITTER, _JITTER)  # noqa: S311 - nobody has to guess it
+            _logger.info(
+                "%r is tried again in %.1f s: %s", envelope.message.name, pause, str(error)[:_MOST_REASON]
+            )
+            again = replace(envelope, attempt=envelope.attempt + 1)
+            work.settle(Outcome(Verdict.RETRY, envelope, str(error)[:_MOST_REASON], again, pause), job)
+
+    def _give_up(self, job: Job, error: BroadcastError) -> Outcome:
+        envelope, reason = job.envelope, str(error)[:_MOST_REASON]
+        name, driver = envelope.message.name, envelope.driver
+        self._store.add(Failed(job.body, reason, self._clock(), envelope.queue, name, driver))
+        level = logging.WARNING if envelope.rescue else logging.ERROR
+        _logger.log(level, "%r was given up, at attempt %d: %s", name, envelope.attempt, reason)
+        gave_up.send(self._drivers, event=None, message=envelope.message, driver=driver, error=error)
+        tell_class(envelope, error)
+        self._release(envelope)
+        return Outcome(Verdict.FAILED, envelope, reason)
+
+    def _expired(self, envelope: Envelope) -> Outcome:
+        _logger.info("%r is not delivered any more: its time to live is over", envelope.message.name)
+        self._release(envelope)
+        return Outcome(Verdict.EXPIRED, envelope, "its time to live is over")
+
+    def _unreadable(self, body: bytes, unreadable: UnreadableEnvelope) -> Outcome:
+        _logger.error("what a queue held is no envelope, and counts as failed: %s", unreadable)
+        self._store.add(Failed(body, str(unreadable), self._clock()))
+        return Outcome(Verdict.UNREADABLE, reason=str(unreadable))
+
+    def _spanned(self, group: Group) -> AbstractContextManager[None]:
+        return _NO_SPAN if self._span is None else self._span(group.driver, group.envelopes)
+
+    def _announce(self, signal: Signal, group: Group, **more: Any) -> None:
+        if signal.receivers:
+            for message in group.messages:
+                signal.send(self._drivers, event=None, message=message, driver=group.driver, **more)
+
+
+def _broken(group: Group, error: Exception) -> DeliveryError:
+    return DeliveryError(f"it broke: {type(error).__name__}", driver=group.driver, retryable=True)

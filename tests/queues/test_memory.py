@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+import pytest
+
+from broadcaster.errors import DeliveryError
+from broadcaster.messages import Message
+from broadcaster.queues.base import Queue
+from broadcaster.queues.failed import FailedStore
+from broadcaster.queues.memory import MemoryQueue
+from tests.programs import python
+from tests.queues.contract import SECONDS, Drivers, QueueContract, Scripted, envelope, until
+
+
+class TestMemoryQueue(QueueContract):
+    durable = False
+
+    def queue(self, drivers: Drivers) -> Queue:
+        return MemoryQueue(drivers)
+
+    def failed(self, queue: Queue) -> FailedStore:
+        assert isinstance(queue, MemoryQueue)
+        return queue.failed
+
+    def working(self, queue: Queue) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+class Held(Scripted):
+    """Delivers nothing before it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = threading.Event()
+
+    def deliver(self, message: Message) -> None:
+        assert self.let_go.wait(SECONDS)
+        super().deliver(message)
+
+
+@pytest.fixture
+def drivers() -> Iterator[Drivers]:
+    drivers = Drivers()
+    drivers.scripted = held = Held()
+    yield drivers
+    held.let_go.set()
+
+
+def fill(queue: MemoryQueue) -> None:
+    """Have the thread busy with one envelope, and two more waiting."""
+    queue.push([envelope(1)])
+    until(lambda: queue._held.value._running)
+    queue.push([envelope(2), envelope(3)])
+
+
+def let_go(drivers: Drivers) -> None:
+    assert isinstance(drivers.scripted, Held)
+    drivers.scripted.let_go.set()
+
+
+def test_a_queue_that_is_full_says_so(drivers: Drivers) -> None:
+    queue = MemoryQueue(drivers, size=2)
+    fill(queue)
+
+    with pytest.raises(DeliveryError, match="it is full") as error:
+        queue.push([envelope(4)])
+
+    assert error.value.retryable
+    let_go(drivers)
+    queue.close()
+    assert drivers.scripted.ids == ["message-1", "message-2", "message-3"]
+
+
+def test_a_queue_may_drop_what_it_has_no_room_for(drivers: Drivers, caplog: pytest.LogCaptureFixture) -> None:
+    queue = MemoryQueue(drivers, size=2, overflow="drop")
+    fill(queue)
+
+    queue.push([envelope(4)])
+
+    let_go(drivers)
+    queue.close()
+    assert drivers.scripted.ids == ["message-1", "message-2", "message-3"]
+    assert "events dropped: 1" in caplog.text
+
+
+def test_a_queue_may_wait_for_room(drivers: Drivers) -> None:
+    queue = MemoryQueue(drivers, size=2, overflow="wait")
+    fill(queue)
+    pushing = threading.Thread(target=queue.push, args=[[envelope(4)]])
+
+    pushing.start()
+    let_go(drivers)
+    pushing.join(SECONDS)
+
+    queue.close()
+    assert drivers.scripted.ids == [f"message-{number}" for number in (1, 2, 3, 4)]
+
+
+def test_what_cannot_be_delivered_in_time_at_the_end_is_counted(
+    drivers: Drivers, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = MemoryQueue(drivers, close_seconds=0.05)
+    fill(queue)
+
+    with caplog.at_level(logging.ERROR):
+        queue.close()
+
+    assert "3 events are lost" in caplog.text
+
+
+def test_a_queue_that_was_closed_goes_on_with_what_comes_next() -> None:
+    drivers = Drivers()
+    queue = MemoryQueue(drivers)
+    for number in (1, 2):
+        queue.push([envelope(number)])
+        queue.close()
+
+    assert drivers.scripted.ids == ["message-1", "message-2"]
+
+
+def test_at_the_end_of_the_process_what_is_due_is_delivered() -> None:
+    program = """
+import logging
+import sys
+from broadcaster import AnonymousEvent, BroadcastManager, ShouldQueue
+
+class Said(AnonymousEvent, ShouldQueue):
+    pass
+
+logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+broadcast = BroadcastManager.from_dict({"driver": "log", "queue": "memory"})
+for number in range(100):
+    broadcast.send(Said(f"number-{number}", on="numbers"))
+"""
+
+    written = python(program)
+
+    assert [f"'number-{number}' on numbers" in written for number in range(100)] == [True] * 100
+
+
+def test_a_process_that_forks_off_has_a_thread_of_its_own() -> None:
+    drivers = Drivers()
+    queue = MemoryQueue(drivers)
+    queue.push([envelope(1)])
+    until(lambda: drivers.scripted.ids == ["message-1"])
+
+    child = os.fork()
+    if child == 0:
+        queue.push([envelope(2)])
+        queue.close()
+        os._exit(0 if drivers.scripted.ids == ["message-1", "message-2"] else 1)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    queue.close()

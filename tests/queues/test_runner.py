@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from broadcaster.errors import DeliveryError
+from broadcaster.messages import Message
+from broadcaster.queues.envelopes import Envelope, seal
+from broadcaster.queues.failed import MemoryFailedStore
+from broadcaster.queues.outcomes import Outcome, Verdict
+from broadcaster.queues.runner import Runner
+from broadcaster.signals import Signal, failed, gave_up, sending, sent
+from tests.queues.contract import Drivers, Scripted, away, envelope
+
+
+class Bench:
+    """A runner, the drivers and the store that it uses, and the locks that it gave back."""
+
+    def __init__(self, *errors: DeliveryError) -> None:
+        self.drivers = Drivers()
+        self.drivers.scripted = Scripted(*errors)
+        self.store = MemoryFailedStore()
+        self.released: list[Envelope] = []
+        self.now = 1_000.0
+        self.runner = Runner(self.drivers, self.store, release=self.released.append, clock=lambda: self.now)
+
+    def run(self, *envelopes: Envelope) -> list[Outcome]:
+        return self.runner.run_many((seal(each), 0) for each in envelopes)
+
+
+@contextmanager
+def recorded(signal: Signal) -> Iterator[list[dict[str, Any]]]:
+    """Keep what receivers of *signal* get."""
+    told: list[dict[str, Any]] = []
+
+    def receive(_: object, **fields: Any) -> None:
+        told.append(fields)
+
+    with signal.connected_to(receive):
+        yield told
+
+
+def too_large() -> DeliveryError:
+    return DeliveryError("too large", driver="scripted", status=413)
+
+
+def test_what_is_for_one_driver_is_delivered_as_one_batch() -> None:
+    bench = Bench()
+
+    outcomes = bench.run(*(envelope(number) for number in range(3)))
+
+    assert [outcome.verdict for outcome in outcomes] == [Verdict.DELIVERED] * 3
+    assert bench.drivers.scripted.ids == ["message-0", "message-1", "message-2"]
+    assert bench.drivers.scripted.batches == [3]
+
+
+async def test_coroutines_get_the_same() -> None:
+    bench = Bench(away())
+    taken = envelope(tries=2)
+
+    first = await bench.runner.arun(seal(taken))
+    second = await bench.runner.arun(seal(taken))
+
+    assert (first.verdict, second.verdict) == (Verdict.RETRY, Verdict.DELIVERED)
+
+
+def test_what_may_succeed_later_comes_again_after_its_pause() -> None:
+    bench = Bench(away())
+
+    [outcome] = bench.run(envelope(tries=3, backoff=(10.0, 60.0), attempt=2))
+
+    assert outcome.verdict is Verdict.RETRY
+    assert outcome.again is not None
+    assert (outcome.again.attempt, outcome.again.message.id) == (3, "message-1")
+    assert 48.0 <= outcome.pause <= 72.0
+    assert bench.released == []
+
+
+def test_the_count_of_the_engine_goes_before_that_of_the_envelope() -> None:
+    bench = Bench(away())
+
+    assert bench.runner.run(seal(envelope(tries=3)), attempt=3).verdict is Verdict.FAILED
+
+
+def test_one_bad_message_of_a_batch_fails_alone() -> None:
+    bench = Bench(too_large(), away(), too_large())
+
+    outcomes = bench.run(*(envelope(number, tries=2) for number in range(3)))
+
+    assert [outcome.verdict for outcome in outcomes] == [Verdict.RETRY, Verdict.FAILED, Verdict.DELIVERED]
+    assert [failed.reason for failed in bench.store.list()] == ["driver 'scripted': too large"]
+
+
+def test_what_is_done_with_gives_its_lock_back() -> None:
+    bench = Bench(too_large())
+
+    bench.run(envelope(1))
+    bench.run(envelope(2))
+    bench.run(envelope(3, expires=999.0))
+
+    assert [each.message.id for each in bench.released] == ["message-1", "message-2", "message-3"]
+
+
+def test_what_is_stale_is_dropped() -> None:
+    bench = Bench()
+
+    [outcome] = bench.run(envelope(expires=1_000.0))
+
+    assert outcome.verdict is Verdict.EXPIRED
+    assert bench.drivers.scripted.tried == []
+
+
+def test_what_cannot_be_read_is_kept_as_it_is_and_never_comes_again() -> None:
+    bench = Bench()
+
+    outcomes = bench.runner.run_many([(b"\x80\x04 no envelope", 0), (seal(envelope()), 0)])
+
+    assert [outcome.verdict for outcome in outcomes] == [Verdict.UNREADABLE, Verdict.DELIVERED]
+    assert outcomes[0].again is None
+    assert [kept.body for kept in bench.store.list()] == [b"\x80\x04 no envelope"]
+
+
+def test_a_driver_that_breaks_is_tried_again() -> None:
+    class Broken(Scripted):
+        def deliver(self, message: Message) -> None:
+            raise ZeroDivisionError("the secret data")
+
+    bench = Bench()
+    bench.drivers.scripted = Broken()
+
+    [outcome] = bench.run(envelope(tries=2))
+
+    assert outcome.verdict is Verdict.RETRY
+    assert "secret" not in outcome.reason
+
+
+def test_what_its_engine_gives_up_is_kept() -> None:
+    bench = Bench()
+
+    outcome = bench.runner.abandon(seal(envelope()), "it ended three workers")
+
+    assert outcome.verdict is Verdict.FAILED
+    assert [kept.reason for kept in bench.store.list()] == ["it ended three workers"]
+
+
+def test_signals_tell_what_a_worker_does() -> None:
+    bench = Bench(away(), away())
+    with (
+        recorded(sending) as before,
+        recorded(failed) as failures,
+        recorded(gave_up) as ends,
+        recorded(sent) as after,
+    ):
+        bench.run(envelope(tries=2))
+        bench.run(envelope(tries=2, attempt=2))
+        bench.run(envelope())
+
+    assert [len(signals) for signals in (before, failures, ends, after)] == [3, 2, 1, 1]
+
+
+def test_the_class_of_an_event_hears_that_it_was_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, str]] = []
+
+    class Shipped:
+        @classmethod
+        def failed(cls, message: Message, error: Exception) -> None:
+            told.append((message.id, str(error)))
+            raise ZeroDivisionError
+
+    module = ModuleType("shop_of_the_test")
+    module.Shipped = Shipped  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "shop_of_the_test", module)
+    bench = Bench(too_large(), too_large(), too_large())
+
+    for event in ("shop_of_the_test:Shipped", "shop_of_the_test:Other", "json.tool:main"):
+        bench.run(replace(envelope(), event=event))
+
+    assert told == [("message-1", "driver 'scripted': too large")]
+    assert "json.tool" not in sys.modules
