@@ -327,7 +327,8 @@ def test_a_dotenv_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:
         (b"drivers = 7", "drivers: Input should be a valid dictionary"),
         (
             b"drivres = 7",
-            "unknown setting 'drivres', did you mean 'drivers'?; known: 'driver', 'drivers', 'queue', 'tracing'",
+            "unknown setting 'drivres', did you mean 'drivers'?; "
+            "known: 'driver', 'drivers', 'queue', 'tracing'",
         ),
         (b"[drivers]\neu = 7", "driver 'eu': expected a table of options, its kind as 'driver'"),
         (b"[drivers.eu]\ndriver = 7", "driver 'eu': expected a table of options, its kind as 'driver'"),
