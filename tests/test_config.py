@@ -327,8 +327,10 @@ def test_a_dotenv_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:
         (b"drivers = 7", "drivers: Input should be a valid dictionary"),
         (
             b"drivres = 7",
-            "unknown setting 'drivres', did you mean 'drivers'?; "
-            "known: 'driver', 'drivers', 'queue', 'tracing'",
+            (
+                "unknown setting 'drivres', did you mean 'drivers'?; "
+                "known: 'driver', 'drivers', 'queue', 'tracing'"
+            ),
         ),
         (b"[drivers]\neu = 7", "driver 'eu': expected a table of options, its kind as 'driver'"),
         (b"[drivers.eu]\ndriver = 7", "driver 'eu': expected a table of options, its kind as 'driver'"),
@@ -570,3 +572,39 @@ def test_a_dict_has_no_spare_drivers(env: Env) -> None:
     env(**PUSHER)
 
     assert Settings.from_dict({"driver": "log"}).spare == {}
+
+
+# The queue
+
+
+def test_without_a_word_the_caller_delivers() -> None:
+    assert Settings.from_dict({}).queue == DriverConfig("sync")
+
+
+def test_the_environment_names_the_queue_and_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROADCAST_QUEUE", "memory")
+    monkeypatch.setenv("BROADCAST_QUEUE_SIZE", "7")
+    monkeypatch.setenv("BROADCAST_QUEUE_OVERFLOW", "drop")
+
+    queue = Settings.from_env().queue
+
+    assert (queue.kind, queue.options) == ("memory", {"size": 7, "overflow": "drop"})
+
+
+def test_a_table_names_the_queue_and_its_options() -> None:
+    queue = Settings.from_dict({"queue": {"engine": "memory", "size": 7}}).queue
+
+    assert (queue.kind, queue.options) == ("memory", {"size": 7})
+
+
+@pytest.mark.parametrize(
+    ("queue", "said"),
+    [
+        ("memroy", "no queue is named 'memroy', did you mean 'memory'?; known: "),
+        ({"size": 7}, "no queue is named None; known: "),
+        ({"engine": "memory", "sise": 7}, "queue 'memory': unknown option 'sise', did you mean 'size'?"),
+        ({"engine": "memory", "size": 0}, "queue 'memory': size: Input should be greater than 0"),
+    ],
+)
+def test_a_queue_that_cannot_be_is_refused(queue: object, said: str) -> None:
+    assert problem(lambda: Settings.from_dict({"queue": queue})).startswith(said)

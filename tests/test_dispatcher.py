@@ -5,7 +5,7 @@ import gc
 import json
 import logging
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -26,7 +26,10 @@ from broadcaster import (
     PresenceChannel,
     PrivateChannel,
     Settings,
+    ShouldBeUnique,
+    ShouldBroadcastNow,
     ShouldDispatchAfterCommit,
+    ShouldQueue,
     ShouldRescue,
     UnencodableData,
     current_socket,
@@ -35,7 +38,9 @@ from broadcaster.dispatcher import Dispatcher
 from broadcaster.drivers.base import Driver
 from broadcaster.messages import Message
 from broadcaster.plans import Plan
-from broadcaster.signals import failed, sending, sent
+from broadcaster.queues.base import Capabilities, Queue
+from broadcaster.queues.envelopes import Envelope
+from broadcaster.signals import failed, queued, sending, sent
 from tests.recording import RecordingDriver
 from tests.test_transactions import Remembered
 
@@ -43,13 +48,11 @@ from tests.test_transactions import Remembered
 class Drivers:
     """Where the dispatcher finds its drivers; the first one is the default."""
 
+    queue: Queue | None = None
+
     def __init__(self, **drivers: Driver) -> None:
         self.default = next(iter(drivers), "default")
         self._drivers = drivers
-
-    @property
-    def queue(self) -> None:
-        return None
 
     def driver(self, name: str) -> Driver:
         if name not in self._drivers:
@@ -715,3 +718,154 @@ def test_any_other_error_after_the_commit_is_logged_with_its_cause(
         "['shouted'] could not all be broadcast after the commit"
     ]
     assert "no driver named 'moon'" in caplog.text
+
+
+# What waits in a queue
+
+
+class Shelf:
+    """A queue that keeps what it takes, or refuses it."""
+
+    name = "shelf"
+    capabilities = Capabilities(durable=False)
+
+    def __init__(self, *, full: bool = False) -> None:
+        self.taken: list[Envelope] = []
+        self._full = full
+
+    def push(self, envelopes: Sequence[Envelope]) -> None:
+        if self._full:
+            raise DeliveryError("it is full", driver="queue shelf", retryable=True)
+        self.taken += envelopes
+
+    async def apush(self, envelopes: Sequence[Envelope]) -> None:
+        self.push(envelopes)
+
+    def release(self, envelope: Envelope) -> None:
+        """Have no locks."""
+
+    def close(self) -> None:
+        """Have nothing open."""
+
+    async def aclose(self) -> None:
+        """Have nothing open."""
+
+
+class Mailed(AnonymousEvent, ShouldQueue):
+    queue = "mail"
+
+
+class MailedOnce(Mailed, ShouldBeUnique):
+    def unique_id(self) -> str:
+        return "7"
+
+
+class MailedNow(Mailed, ShouldBroadcastNow):
+    pass
+
+
+class MailedMaybe(Mailed, ShouldRescue):
+    pass
+
+
+def shelved(*, full: bool = False) -> tuple[Dispatcher, Shelf, RecordingDriver]:
+    """Return a dispatcher with a queue and a driver."""
+    driver = RecordingDriver()
+    drivers = Drivers(eu=driver)
+    drivers.queue = shelf = Shelf(full=full)
+    return Dispatcher(drivers), shelf, driver
+
+
+def send(dispatcher: Dispatcher, *events: Any, **how: Any) -> None:
+    dispatcher.carry(dispatcher.defer(dispatcher.plans(events, **how)))
+
+
+def test_what_says_so_is_queued_and_the_rest_is_delivered() -> None:
+    dispatcher, shelf, driver = shelved()
+
+    send(dispatcher, Mailed("a", on="x"), AnonymousEvent("b", on="x"), MailedNow("c", on="x"))
+
+    assert [(each.message.name, each.driver, each.queue) for each in shelf.taken] == [("a", "eu", "mail")]
+    assert [message.name for message in driver.delivered] == ["b", "c"]
+
+
+async def test_coroutines_queue_as_well() -> None:
+    dispatcher, shelf, driver = shelved()
+
+    await dispatcher.acarry(dispatcher.plans([Mailed("a", on="x")]))
+
+    assert [each.message.name for each in shelf.taken] == ["a"]
+    assert driver.delivered == []
+
+
+def test_each_driver_has_an_envelope_of_its_own_with_the_same_message() -> None:
+    dispatcher, shelf, _ = shelved()
+
+    send(dispatcher, MailedOnce("a", on="x"), via=["eu", "us"])
+
+    assert [each.driver for each in shelf.taken] == ["eu", "us"]
+    assert len({each.message.id for each in shelf.taken}) == 1
+    assert [each.unique for each in shelf.taken] == [
+        f"{__name__}:MailedOnce:eu:7",
+        f"{__name__}:MailedOnce:us:7",
+    ]
+
+
+def test_the_sender_stays_left_out_in_the_queue() -> None:
+    dispatcher, shelf, _ = shelved()
+
+    with current_socket("1.2"):
+        send(dispatcher, Mailed("a", on="x"), to_others=True)
+
+    assert shelf.taken[0].message.except_socket == "1.2"
+
+
+def test_a_queue_that_takes_nothing_is_told_to_the_caller_unless_the_event_is_rescued(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    dispatcher, _, driver = shelved(full=True)
+
+    with pytest.raises(DeliveryError, match=r"queue shelf.*it is full"):
+        send(dispatcher, Mailed("a", on="x"), AnonymousEvent("b", on="x"))
+    send(dispatcher, MailedMaybe("c", on="x"))
+
+    assert [message.name for message in driver.delivered] == ["b"]
+    assert "'c' was not broadcast by driver 'shelf'" in caplog.text
+
+
+def test_a_signal_tells_what_was_queued() -> None:
+    dispatcher, _, _ = shelved()
+    told: list[tuple[str, str]] = []
+
+    def receive(_: object, *, message: Message, queue: str, **_more: object) -> None:
+        told.append((message.name, queue))
+
+    with queued.connected_to(receive):
+        send(dispatcher, Mailed("a", on="x"), AnonymousEvent("b", on="x"))
+
+    assert told == [("a", "shelf")]
+
+
+def test_what_waits_for_a_commit_is_queued_after_it() -> None:
+    class Later(Mailed, ShouldDispatchAfterCommit):
+        pass
+
+    dispatcher, shelf, _ = shelved()
+    transaction = Remembered()
+    dispatcher.transactions.follow(lambda: transaction)
+
+    send(dispatcher, Later("a", on="x"))
+    before = list(shelf.taken)
+    for carry, _ in transaction.waiting:
+        carry()
+
+    assert before == []
+    assert [each.message.name for each in shelf.taken] == ["a"]
+
+
+def test_without_a_queue_the_caller_delivers_what_could_wait() -> None:
+    driver = RecordingDriver()
+
+    send(Dispatcher(Drivers(eu=driver)), Mailed("a", on="x"))
+
+    assert [message.name for message in driver.delivered] == ["a"]

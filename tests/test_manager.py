@@ -20,6 +20,7 @@ from broadcaster import (
     Message,
     Settings,
     ShouldDispatchAfterCommit,
+    ShouldQueue,
     UnencodableData,
     current_socket,
 )
@@ -27,7 +28,9 @@ from broadcaster.config import DriverConfig
 from broadcaster.drivers.base import Driver
 from broadcaster.drivers.log import LogDriver
 from broadcaster.drivers.null import NullDriver
+from broadcaster.queues.memory import MemoryQueue
 from broadcaster.signing import Credentials
+from broadcaster.testing import capture
 from tests.recording import RecordingDriver
 from tests.test_transactions import Remembered
 
@@ -645,3 +648,35 @@ def test_every_driver_of_a_replaced_kind_is_closed_also_after_one_that_fails_to(
 
     assert [driver.closed for driver in old] == [1, 1]
     assert not isinstance(broadcast.driver("b"), Stuck)
+
+
+# The queue
+
+
+class Mailed(AnonymousEvent, ShouldQueue):
+    pass
+
+
+def test_the_environment_chooses_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROADCAST_QUEUE", "memory")
+    recorder = RecordingDriver()
+    with BroadcastManager.from_env() as manager:
+        manager.extend("recording", lambda: recorder)
+
+        manager.send(Mailed("ping", on="lobby"), via="recording")
+
+        assert isinstance(manager.queue, MemoryQueue)
+    assert [message.name for message in recorder.delivered] == ["ping"]
+
+
+def test_without_a_word_there_is_no_queue() -> None:
+    assert BroadcastManager().queue is None
+
+
+def test_what_is_queued_is_captured_as_if_it_was_sent() -> None:
+    manager = BroadcastManager.from_dict({"queue": "memory"})
+
+    with capture(manager) as outbox:
+        manager.send(Mailed("ping", on="lobby"))
+
+    outbox.assert_sent("ping", times=1)
