@@ -53,8 +53,7 @@ class Admin:
     @property
     def url(self) -> str:
         """The address of the metrics."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/metrics"
+        return f"http://{self._listening.address}/metrics"
 
     async def open(self, node: Node, lateness: Histogram) -> None:
         """Listen, for *node*; raise `ConfigurationError` when the address cannot be had."""

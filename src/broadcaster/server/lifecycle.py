@@ -112,8 +112,7 @@ class Server:
     @property
     def url(self) -> str:
         """The address, as a browser would write it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'http' if self._tls is None else 'https'}://{host}:{self.port}"
+        return f"{'http' if self._tls is None else 'https'}://{self._listening.address}"
 
     @property
     def is_ready(self) -> bool:

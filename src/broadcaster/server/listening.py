@@ -27,6 +27,11 @@ class Listening:
         self._servers: list[asyncio.Server] = []
 
     @property
+    def address(self) -> str:
+        """Host and port, as they stand in a URL."""
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    @property
     def is_open(self) -> bool:
         """Whether it listens."""
         return bool(self._servers)
