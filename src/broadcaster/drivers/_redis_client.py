@@ -1,4 +1,4 @@
-"""Connections to Redis, blocking and not: the one module that imports its client.
+"""Connections to Redis, blocking and not.
 
 It works on the client's connections and leaves its pools and commands aside. Those repeat a command whose
 answer was lost, which publishes twice, or else cannot tell it from one that was never sent.
@@ -18,18 +18,11 @@ from typing import Any
 from broadcaster.drivers._loops import PerLoop
 from broadcaster.drivers._redis_flow import Answers, Failure, Flow, Node, Questions, Role
 from broadcaster.drivers._redis_options import Login
+from broadcaster.drivers._redis_package import TROUBLE, aredis, exceptions, redis, short
 from broadcaster.drivers._redis_pool import MOST_CONNECTIONS, Connection, LoopRoom, Pool, ThreadRoom
 from broadcaster.drivers._redis_wire import command
 from broadcaster.drivers._waits import Waits, blocking, on_loop
 from broadcaster.drivers.requests import Pause
-from broadcaster.errors import MissingExtra
-
-try:
-    import redis
-    import redis.asyncio
-    from redis import exceptions
-except ImportError as error:
-    raise MissingExtra(error.name or "redis", extra="redis") from error
 
 __all__ = ["RedisClient"]
 
@@ -43,7 +36,6 @@ _PASSING = (
     exceptions.ReadOnlyError,
     exceptions.TryAgainError,
 )
-_TROUBLE = (redis.RedisError, OSError, UnicodeError)
 
 
 class RedisClient:
@@ -86,7 +78,7 @@ class _Links:
     """The connections of threads, or of one event loop, to any number of servers."""
 
     def __init__(self, login: Login, *, is_blocking: bool) -> None:
-        client: Any = redis if is_blocking else redis.asyncio
+        client: Any = redis if is_blocking else aredis
         self._login = login
         self._make = client.SSLConnection if login.tls else client.Connection
         self._room: Callable[[], Any] = ThreadRoom if is_blocking else LoopRoom
@@ -118,7 +110,7 @@ class _Links:
             for connection in pool.idle_since(time.monotonic()):
                 try:
                     yield connection.disconnect(nowait=in_haste)
-                except _TROUBLE:
+                except TROUBLE:
                     in_haste = True
 
     def _ask(self, questions: Questions) -> Waits[Answers]:
@@ -148,7 +140,7 @@ class _Links:
             yield from self._connect(line)
             line.written = True
             yield line.connection.send_packed_command([b"".join(commands)], check_health=False)
-        except _TROUBLE as error:
+        except TROUBLE as error:
             line.failure = _lost(error, line)
 
     def _read(self, line: _Line) -> Waits[list[Any]]:
@@ -158,7 +150,7 @@ class _Links:
                 replies.append((yield line.connection.read_response()))
             except redis.ResponseError as error:
                 replies.append(_refused(error, line.node))
-            except _TROUBLE as error:
+            except TROUBLE as error:
                 line.failure = _lost(error, line)
                 break
             line.owed -= 1
@@ -201,7 +193,7 @@ class _Links:
             if line.connection is None:
                 return
             if line.owed or self._pools.get(line.node) is not line.pool:
-                with suppress(*_TROUBLE):
+                with suppress(*TROUBLE):
                     yield line.connection.disconnect(nowait=True)
             else:
                 line.pool.put(line.connection)
@@ -217,7 +209,7 @@ class _Links:
         self._next_sweep = now + _MOST_IDLE_SECONDS
         for node, pool in list(self._pools.items()):
             for connection in pool.idle_since(now - _MOST_IDLE_SECONDS):
-                with suppress(*_TROUBLE):
+                with suppress(*TROUBLE):
                     yield connection.disconnect(nowait=True)
             if pool.used < now - _MOST_IDLE_SECONDS:
                 self._pools.pop(node, None)
@@ -239,7 +231,7 @@ class _Line:
 def _is_spoiled_socket(connection: Connection) -> bool:
     try:
         return bool(connection.can_read())
-    except _TROUBLE:
+    except TROUBLE:
         return True
 
 
@@ -257,7 +249,7 @@ def _is_spoiled_stream(connection: Connection) -> bool:
 
 def _lost(error: Exception, line: _Line) -> Failure:
     """Say why the connection of *line* failed."""
-    said = _short(error)
+    said = short(error)
     match error:
         case exceptions.AuthenticationError():
             secret = "sentinel_password" if line.node.role is Role.SENTINEL else "username and password"
@@ -276,7 +268,7 @@ def _lost(error: Exception, line: _Line) -> Failure:
 
 def _refused(error: redis.ResponseError, node: Node) -> Failure:
     """Say why *node* did not do what a command says."""
-    said = _short(error)
+    said = short(error)
     match error:
         case exceptions.MovedError():
             return Failure(f"{node} does not own the channel's slot any more", moved=True)
@@ -285,8 +277,3 @@ def _refused(error: redis.ResponseError, node: Node) -> Failure:
             return Failure(f"{node} does not permit it: {said}; {help_}", retryable=False)
     passing = isinstance(error, _PASSING) or said.startswith("BUSY ")
     return Failure(f"{node} refused: {said}", retryable=passing)
-
-
-def _short(error: Exception) -> str:
-    # Whatever the server says, it stays one short line of a log.
-    return " ".join(str(error).split())[:200] or type(error).__name__
