@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -680,3 +681,18 @@ def test_what_is_queued_is_captured_as_if_it_was_sent() -> None:
         manager.send(Mailed("ping", on="lobby"))
 
     outbox.assert_sent("ping", times=1)
+
+
+def test_a_queue_of_the_applications_own_gets_the_manager_and_takes_what_may_wait() -> None:
+    class Said(AnonymousEvent, ShouldQueue):
+        pass
+
+    driver = RecordingDriver()
+    manager = BroadcastManager.from_dict({"driver": "kept"}, queue=partial(MemoryQueue, size=1))
+    manager.extend("kept", lambda: driver)
+
+    manager.send(Said("ping", on="lobby"))
+
+    manager.close()
+    assert isinstance(manager.queue, MemoryQueue)
+    assert [message.name for message in driver.delivered] == ["ping"]

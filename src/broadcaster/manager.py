@@ -28,14 +28,13 @@ from broadcaster.encryption import master_key
 from broadcaster.errors import ConfigurationError, named, suggestion
 from broadcaster.events import Broadcastable, Via, text_of
 from broadcaster.queues.base import Queue
-from broadcaster.queues.kinds import make_queue
+from broadcaster.queues.kinds import QueueFactory, make_queue
 from broadcaster.rules import ChannelRules
 from broadcaster.rules.calls import Steps, ToThread, arun, run
 from broadcaster.signing import Credentials
 from broadcaster.transactions import Finder
 
 __all__ = ["BroadcastManager"]
-
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _T = TypeVar("_T")
@@ -45,9 +44,9 @@ class BroadcastManager:
     """Sends events through named drivers, and lets browsers join channels by its `rules`.
 
     *settings* say which drivers there are; without them everything goes to the log. *server* is the
-    embedded server that the `local` driver publishes on, *queue* one that the application has made itself.
-    Close the manager with `close()`, with `aclose()` on every event loop that sent through it, or by using
-    it as a context manager.
+    embedded server that the `local` driver publishes on. *queue* makes a queue in place of the settings'
+    one, at once: it gets the manager, as in `partial(CeleryQueue, app=app)`. Close it with `close()`,
+    with `aclose()` on every event loop that sent through it, or by using it as a context manager.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class BroadcastManager:
         settings: Settings | None = None,
         *,
         server: LocalServer | None = None,
-        queue: Queue | None = None,
+        queue: QueueFactory | None = None,
     ) -> None:
         settings = settings or Settings()
         self.default = settings.default
@@ -72,25 +71,37 @@ class BroadcastManager:
         self._making: list[str] = []  # guarded by the lock
         self._authorization = Authorization(self.rules, self._signer, sender=self)
         self._queue_config = settings.queue
-        self._queue = queue
         self._lock = threading.RLock()
+        self._queue = None if queue is None else queue(self)
 
     @classmethod
     def from_env(
-        cls, env_file: str | Path | None = None, *, server: LocalServer | None = None
+        cls,
+        env_file: str | Path | None = None,
+        *,
+        server: LocalServer | None = None,
+        queue: QueueFactory | None = None,
     ) -> BroadcastManager:
         """Read `Settings.from_env()`: `BROADCAST_DRIVER=log|null|local|...` chooses the driver."""
-        return cls(Settings.from_env(env_file), server=server)
+        return cls(Settings.from_env(env_file), server=server, queue=queue)
 
     @classmethod
-    def from_toml(cls, path: str | Path, *, server: LocalServer | None = None) -> BroadcastManager:
+    def from_toml(
+        cls, path: str | Path, *, server: LocalServer | None = None, queue: QueueFactory | None = None
+    ) -> BroadcastManager:
         """Read `Settings.from_toml()`."""
-        return cls(Settings.from_toml(path), server=server)
+        return cls(Settings.from_toml(path), server=server, queue=queue)
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any], *, server: LocalServer | None = None) -> BroadcastManager:
+    def from_dict(
+        cls,
+        content: Mapping[str, Any],
+        *,
+        server: LocalServer | None = None,
+        queue: QueueFactory | None = None,
+    ) -> BroadcastManager:
         """Read `Settings.from_dict()`."""
-        return cls(Settings.from_dict(content), server=server)
+        return cls(Settings.from_dict(content), server=server, queue=queue)
 
     def send(self, event: Broadcastable, *, to_others: bool = False, via: Via = None) -> None:
         """Send one event and return when its drivers have delivered it.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias
 
 from broadcaster.queues.base import Queue
 from broadcaster.queues.runner import Drivers
 
-__all__ = ["make_queue"]
+__all__ = ["QueueFactory", "make_queue"]
+
+QueueFactory: TypeAlias = Callable[[Drivers], Queue]
+"""Makes a queue whose workers deliver through the drivers that it is given."""
 
 _OWN = {
     "memory": "broadcaster.queues.memory:MemoryQueue",
