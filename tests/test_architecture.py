@@ -114,8 +114,12 @@ DIFFERENT = {
     "drivers.stack.StackDriver._aeach": "threads take one driver after another, coroutines all at once",
     "drivers.log.LogDriver.adeliver": "to write a line is not to wait",
     "manager.BroadcastManager._atake": "only coroutines leave what may block to threads",
+    "queues.celery.CeleryQueue.aclose": "its client blocks, so a thread uses it",
+    "queues.celery.CeleryQueue.apush": "its client blocks, so a thread uses it",
     "queues.memory.MemoryQueue.aclose": "a thread waits for the end of the other thread",
     "queues.memory.MemoryQueue.apush": "only waiting for room is left to a thread",
+    "queues.rq.RqQueue.aclose": "its client blocks, so a thread uses it",
+    "queues.rq.RqQueue.apush": "its client blocks, so a thread uses it",
     "rules.calls.Call.amade": "only coroutines wait for async functions, and leave others to threads",
     "rules.calls.arun": "only coroutines leave what may block to threads",
 }

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from broadcaster.errors import MissingExtra
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from broadcaster.errors import ConfigurationError, MissingExtra
 
 try:
     import redis
     from redis import asyncio as aredis
     from redis import exceptions
+    from redis.backoff import ConstantBackoff
+    from redis.retry import Retry
 except ImportError as error:
     raise MissingExtra(error.name or "redis", extra="redis") from error
 
-__all__ = ["TROUBLE", "aredis", "exceptions", "redis", "short"]
+__all__ = ["TROUBLE", "aredis", "client_of", "exceptions", "reached", "redis", "short"]
+
+_SECONDS = 5.0
 
 TROUBLE = (redis.RedisError, OSError, UnicodeError)
 """What the client raises where a command did not do what it should."""
@@ -20,3 +27,30 @@ TROUBLE = (redis.RedisError, OSError, UnicodeError)
 def short(error: Exception) -> str:
     """Return the text of *error* as one short line of a log, whatever the server says."""
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+@contextmanager
+def reached(what: str) -> Iterator[None]:
+    """Turn trouble with *what* into an `OSError`."""
+    try:
+        yield
+    except TROUBLE as error:
+        raise OSError(f"{what} cannot be reached: {short(error)}") from error
+
+
+def client_of(url: str, *, who: str) -> redis.Redis:
+    """Return a client of the server at *url* that waits for nothing longer than a few seconds.
+
+    Threads may share it, and processes that fork off. It repeats a command whose answer was lost, once.
+    *who* has that URL, should it be none.
+    """
+    try:
+        return redis.Redis.from_url(
+            url,
+            socket_connect_timeout=_SECONDS,
+            socket_timeout=_SECONDS,
+            retry=Retry(ConstantBackoff(0.1), 1),
+        )
+    except ValueError:
+        # What it says may repeat a password.
+        raise ConfigurationError(f"{who}: 'url' is expected as redis://user:password@host:port/db") from None

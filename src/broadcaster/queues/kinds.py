@@ -15,7 +15,9 @@ QueueFactory: TypeAlias = Callable[[Drivers], Queue]
 """Makes a queue whose workers deliver through the drivers that it is given."""
 
 _OWN = {
+    "celery": "broadcaster.queues.celery:CeleryQueue",
     "memory": "broadcaster.queues.memory:MemoryQueue",
+    "rq": "broadcaster.queues.rq:RqQueue",
 }
 
 

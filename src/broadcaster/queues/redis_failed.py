@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from broadcaster.drivers._redis_package import TROUBLE, short
+from broadcaster.drivers._redis_package import reached
 from broadcaster.queues.failed import Failed
 from broadcaster.queues.redis_locks import Redis
 
@@ -58,16 +57,8 @@ class RedisFailedStore:
         return int(self._run("XTRIM", "MAXLEN", 0))
 
     def _run(self, command: str, *words: Any) -> Any:
-        with _reached():
+        with reached("the failed store on Redis"):
             return self._client.execute_command(command, self._key, *words)
-
-
-@contextmanager
-def _reached() -> Iterator[None]:
-    try:
-        yield
-    except TROUBLE as error:
-        raise OSError(f"the failed store on Redis cannot be reached: {short(error)}") from error
 
 
 def _read(entry: bytes, fields: Mapping[bytes, bytes]) -> Failed:

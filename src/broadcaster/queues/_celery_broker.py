@@ -1,0 +1,121 @@
+"""The broker of a Celery application: connections that wait for nothing long, and what waits there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from broadcaster.drivers._processes import PerProcess
+from broadcaster.drivers._redis_package import TROUBLE, short
+from broadcaster.errors import DeliveryError, MissingExtra
+
+try:
+    from kombu.exceptions import KombuError
+    from kombu.pools import ProducerPool
+except ImportError as error:
+    raise MissingExtra(error.name or "kombu", extra="celery") from error
+
+__all__ = ["Broker", "settings"]
+
+_CONNECTIONS = 10
+_TIMEOUT = 5.0
+_BOUNDED = {
+    "socket_timeout": _TIMEOUT,
+    "socket_connect_timeout": _TIMEOUT,
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.1,
+    "interval_max": 0.1,
+}
+
+# Redis gives a job to another worker when the first has not finished it after this many seconds. What takes
+# longer is delivered twice, so it is more than a driver waits, its own retries included.
+_VISIBILITY = 60
+_LOOK_SECONDS = 5
+
+
+class Broker:
+    """The broker of *app*, as threads and processes that fork off may use it."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._pools = PerProcess(self._opened)
+
+    @contextmanager
+    def producer(self) -> Iterator[Any]:
+        """Lend a producer; what it raises becomes a `DeliveryError`."""
+        pool = self._pools.value
+        of_broker = pool.connections.connection
+        trouble = (KombuError, *TROUBLE, *of_broker.connection_errors, *of_broker.channel_errors)
+        try:
+            with pool.acquire(block=True, timeout=_TIMEOUT) as producer:
+                yield producer
+        except trouble as error:
+            reason = f"the broker cannot be used: {short(error)}"
+            raise DeliveryError(reason, driver="queue celery", retryable=True) from error
+
+    def counts(self, queues: Iterable[str] | None = None) -> Mapping[str, int]:
+        """Return how many tasks wait in each of *queues*; without them, of all that this broker knows."""
+        with self._channel() as channel:
+            if queues is None:
+                queues = sorted(
+                    {name for *_, name in channel.get_table(self._app.conf.task_default_exchange)}
+                )
+            return {queue: _count(channel, queue) for queue in queues}
+
+    def drain(self, queue: str) -> Iterator[Any]:
+        """Take everything out of *queue*, and yield the arguments of each task."""
+        with self._channel() as channel:
+            while (message := channel.basic_get(queue, no_ack=True)) is not None:
+                yield message.payload[0]
+
+    def close(self) -> None:
+        """Close the connections of this process; what comes next opens new ones."""
+        if (pool := self._pools.held) is not None:
+            pool.connections.force_close_all(close_pool=False)
+
+    @contextmanager
+    def _channel(self) -> Iterator[Any]:
+        # One of its own: RabbitMQ closes a channel that asks for a queue which is not there.
+        with self.producer() as producer, producer.connection.channel() as channel:
+            yield channel
+
+    def _opened(self) -> Any:
+        connections = self._app.connection_for_write(transport_options=_BOUNDED).Pool(_CONNECTIONS)
+        producer = self._app.amqp.Producer
+        return ProducerPool(connections, _CONNECTIONS, Producer=producer)
+
+
+def settings(url: str, prefix: str) -> dict[str, Any]:
+    """Return the settings of an application of our own: a Redis at *url*, its keys beneath *prefix*."""
+    return {
+        "accept_content": ["json"],
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_timeout": _TIMEOUT,
+        # Not `broker_url`, before which Celery takes that of a variable of its own.
+        "broker_read_url": url,
+        "broker_write_url": url,
+        "broker_transport_options": {
+            **_BOUNDED,
+            # What other applications keep on that Redis is not for our workers to give out again.
+            "global_keyprefix": f"{prefix}:celery:",
+            "queue_order_strategy": "priority",
+            "unacked_mutex_expire": 2 * _LOOK_SECONDS,
+            "unacked_restore_interval": _LOOK_SECONDS,
+            "unacked_restore_throttle": 1,
+            "visibility_timeout": _VISIBILITY,
+        },
+        # The exchange has the list of the queues.
+        "task_default_exchange": "events",
+        "task_default_queue": "default",
+        "worker_enable_remote_control": False,
+        "worker_prefetch_multiplier": 1,
+    }
+
+
+def _count(channel: Any, queue: str) -> int:
+    try:
+        return int(channel.queue_declare(queue, passive=True).message_count)
+    except channel.connection.client.channel_errors:
+        return 0

@@ -1,0 +1,266 @@
+"""Celery as the queue: one task of ours, which takes an envelope as text."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+from functools import partial
+from typing import Any
+
+from broadcaster.drivers._redis_package import client_of, reached
+from broadcaster.errors import ConfigurationError, DeliveryError, MissingExtra
+from broadcaster.queues._celery_broker import Broker, settings
+from broadcaster.queues._celery_worker import CeleryWorker
+from broadcaster.queues._progress import Progress
+from broadcaster.queues.base import Capabilities
+from broadcaster.queues.envelopes import Envelope, UnreadableEnvelope, open_envelope, seal
+from broadcaster.queues.outcomes import Outcome
+from broadcaster.queues.redis_failed import RedisFailedStore
+from broadcaster.queues.redis_locks import Redis, RedisLocks
+from broadcaster.queues.runner import Drivers, Runner, Span
+from broadcaster.queues.working import Size, Worker, WorkOptions
+
+try:
+    from celery import Celery
+    from celery.app.trace import setup_worker_optimizations
+    from celery.exceptions import Reject
+    from celery.worker import state
+except ImportError as error:
+    raise MissingExtra(error.name or "celery", extra="celery") from error
+
+__all__ = ["CeleryQueue"]
+
+_logger = logging.getLogger("broadcaster.queue")
+
+_URL = "redis://127.0.0.1:6379"
+_AT_ONCE = 100
+_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
+
+# A worker holds what is due later, and on Redis must not for longer than the visibility timeout, since others
+# would take it as well; it is pushed again and again instead, until it is due. RabbitMQ has no such timeout,
+# and ends a consumer after half an hour.
+_MOST_HELD = 900.0
+
+# What cannot be given up, or pushed again, comes back at once.
+_REST = 1.0
+
+# How many workers a job may end.
+_MOST_CRASHES = 5
+_CRASHES_KEPT = 86_400
+
+
+class CeleryQueue:
+    """Pushes envelopes as tasks, to the Redis at *url* or to the broker of *app*.
+
+    Without *app*, an application of our own keeps everything beneath *prefix*, and `broadcaster work`
+    delivers. With *app*, its own workers do: the queue `default` of events is the application's default
+    queue, others have the name that events give them. The locks of unique events, and what was given up, are
+    on the same Redis; a broker that is none, or is not reached by its URL alone, needs a *redis* besides.
+    """
+
+    name = "celery"
+
+    def __init__(
+        self,
+        drivers: Drivers,
+        *,
+        span: Span | None = None,
+        url: str | None = None,
+        prefix: str = "broadcaster",
+        app: Celery | None = None,
+        redis: Redis | None = None,
+    ) -> None:
+        if app is not None and url is not None:
+            raise ConfigurationError("queue 'celery': an 'app' has its broker, so 'url' has no use")
+        self.capabilities = Capabilities(durable=True, priorities=app is None)
+        self._is_ours = app is None
+        self._app = _application(url or _URL, prefix) if app is None else app
+        self._prefix = prefix
+        self._redis: Redis = redis or client_of(_redis_url(self._app), who="queue 'celery'")
+        self._locks = RedisLocks(self._redis, prefix=prefix)
+        self.failed = RedisFailedStore(self._redis, prefix=prefix)
+        self._runner = Runner(drivers, self.failed, release=self.release, span=span)
+        self._broker = Broker(self._app)
+        self._progress: Progress | None = None
+        self._task = self._registered()
+
+    def push(self, envelopes: Sequence[Envelope]) -> None:
+        """See `Queue.push()`."""
+        wanted = [envelope for envelope in envelopes if self._locks.take(envelope)]
+        try:
+            # A batch is not tried a second time, as what stands alone is.
+            together = len(wanted) > 1
+            with (
+                self._broker.producer() as producer,
+                producer.batch(max_size=_AT_ONCE) if together else nullcontext(),
+            ):
+                for envelope in wanted:
+                    self._put(producer, seal(envelope), envelope.queue, envelope.delay)
+        except DeliveryError:
+            for envelope in wanted:
+                self.release(envelope)
+            raise
+
+    async def apush(self, envelopes: Sequence[Envelope]) -> None:
+        """See `Queue.apush()`: the client of Celery blocks, so a thread uses it."""
+        await asyncio.to_thread(self.push, envelopes)
+
+    def release(self, envelope: Envelope) -> None:
+        """See `Queue.release()`."""
+        self._locks.give_back(envelope)
+
+    def close(self) -> None:
+        """See `Queue.close()`."""
+        self._broker.close()
+
+    async def aclose(self) -> None:
+        """See `Queue.aclose()`."""
+        await asyncio.to_thread(self.close)
+
+    def worker(self, options: WorkOptions, *, report: Callable[[Outcome], None]) -> Worker:
+        """See `WorkedQueue.worker()`; an application's own Celery has workers already."""
+        self._must_be_ours("start its workers, as with: celery -A your.module worker")
+        self._progress = Progress(options, report)
+        work = partial(self._work, options)
+        is_empty = partial(self._is_empty, options.queues) if options.stop_when_empty else None
+        return CeleryWorker(work, state, self._progress, is_empty=is_empty)
+
+    def sizes(self) -> dict[str, Size]:
+        """See `WorkedQueue.sizes()`; what workers hold is not counted, also where it is not due yet."""
+        known = None if self._is_ours else list(self._app.amqp.queues)
+        return {queue: Size(ready) for queue, ready in self._broker.counts(known).items() if ready}
+
+    def clear(self, queue: str) -> int:
+        """See `WorkedQueue.clear()`; the queues of an application's own Celery hold other tasks, too."""
+        self._must_be_ours(f"purge it, as with: celery -A your.module purge -Q {queue}")
+        dropped = [body.encode() for body, *_ in self._broker.drain(queue)]
+        for body in dropped:
+            with suppress(UnreadableEnvelope):
+                self.release(open_envelope(body))
+        return len(dropped)
+
+    def pause(self, queue: str) -> None:
+        """Raise `ConfigurationError`: Celery forgets it when a worker starts."""
+        raise ConfigurationError(
+            f"queue 'celery' cannot pause {queue!r}: stop the workers, and what is pushed waits"
+        )
+
+    def resume(self, queue: str) -> None:
+        """See `pause()`."""
+        raise ConfigurationError(f"queue 'celery' cannot pause, so there is nothing to resume for {queue!r}")
+
+    def _must_be_ours(self, remedy: str) -> None:
+        if not self._is_ours:
+            raise ConfigurationError(f"queue 'celery': that is for your application to do; {remedy}")
+
+    def _is_empty(self, queues: Sequence[str]) -> bool:
+        return not any(self._broker.counts(queues).values())
+
+    def _work(self, options: WorkOptions) -> None:
+        controller = self._app.WorkController(
+            pool="solo" if options.concurrency == 1 else "threads",
+            concurrency=options.concurrency,
+            queues=list(options.queues),
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+        )
+        setup_worker_optimizations(self._app, controller.hostname)
+        controller.start()
+        if controller.exitcode:
+            raise RuntimeError("the worker of Celery ended with an error, which its log tells")
+
+    def _registered(self) -> Any:
+        def deliver(task: Any, body: str, due: float = 0.0) -> None:
+            self._deliver(task.request, body, due)
+
+        # Whatever the application wants for its other tasks.
+        return self._app.task(
+            deliver,
+            name=f"{self._prefix}.deliver",
+            shared=False,
+            bind=True,
+            acks_late=True,
+            acks_on_failure_or_timeout=False,
+            reject_on_worker_lost=True,
+            ignore_result=True,
+            serializer="json",
+        )
+
+    def _deliver(self, request: Any, body: str, due: float) -> None:
+        """Do what the task is for."""
+        progress, queue = self._progress, request.delivery_info["routing_key"]
+        if progress is not None and not progress.claim():
+            raise Reject("the worker takes no more", requeue=True)
+        outcome: Outcome | None = None
+        try:
+            if (pause := due - time.time()) > 0:
+                self._put_again(body.encode(), queue, pause)
+            else:
+                outcome = self._outcome(request, body.encode())
+                if outcome.again is not None:
+                    self._put_again(seal(outcome.again), queue, outcome.pause)
+        except (DeliveryError, OSError) as error:
+            _logger.warning("a job goes back to the queue %r: %s", queue, error)
+            time.sleep(_REST)
+            raise Reject(str(error), requeue=True) from error
+        finally:
+            if progress is not None:
+                progress.finish(outcome)
+
+    def _outcome(self, request: Any, body: bytes) -> Outcome:
+        if request.delivery_info.get("redelivered") and self._crashes(request.id) >= _MOST_CRASHES:
+            return self._runner.abandon(body, f"it ended {_MOST_CRASHES} workers, or they were killed")
+        return self._runner.run(body)
+
+    def _crashes(self, job: str) -> int:
+        """Count one more worker that had *job*, and did not finish it."""
+        key = f"{self._prefix}:crashes:{job}"
+        with reached("the Redis of the queue"):
+            count = int(self._redis.execute_command("INCR", key))
+            self._redis.execute_command("EXPIRE", key, _CRASHES_KEPT)
+        return count
+
+    def _put_again(self, body: bytes, queue: str, pause: float) -> None:
+        with self._broker.producer() as producer:
+            self._put(producer, body, queue, pause)
+
+    def _put(self, producer: Any, body: bytes, queue: str, pause: float) -> None:
+        """Push *body*, which is due in *pause* seconds."""
+        due = time.time() + pause if pause else 0.0
+        self._task.apply_async(
+            (body.decode(), due),
+            countdown=min(pause, self._most_held) or None,
+            queue=self._app.conf.task_default_queue if queue == "default" else queue,
+            producer=producer,
+            retry_policy=_RETRY_POLICY,
+            # What Celery would write into its logs, otherwise.
+            argsrepr="...",
+        )
+
+    @property
+    def _most_held(self) -> float:
+        visibility: float = self._app.conf.broker_transport_options.get("visibility_timeout", 3_600)
+        return min(visibility / 2, _MOST_HELD)
+
+
+def _application(url: str, prefix: str) -> Celery:
+    """Return an application for us alone, whatever variables and modules say about others."""
+    app = Celery("broadcaster", set_as_current=False, fixups=())
+    app.conf.update(settings(url, prefix))
+    app.amqp.autoexchange = lambda _queue: app.amqp.default_exchange
+    return app
+
+
+def _redis_url(app: Celery) -> str:
+    """Return where the locks of *app* go."""
+    url: str = app.conf.broker_write_url
+    if app.conf.broker_use_ssl or not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ConfigurationError(
+            "queue 'celery': locks and what failed are kept on a Redis, and the URL of this broker does not"
+            " lead to one; pass a client, as in CeleryQueue(..., redis=redis.Redis(...))"
+        )
+    return url

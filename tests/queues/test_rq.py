@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import pytest
+
+from broadcaster.queues.base import Queue
+from broadcaster.queues.failed import FailedStore
+from broadcaster.queues.rq import RqQueue
+from tests.drivers.redis_servers import RedisServer
+from tests.queues.contract import Drivers, QueueContract
+from tests.queues.test_celery import working
+
+
+class TestRqQueue(QueueContract):
+    @pytest.fixture(autouse=True)
+    def _server(self, redis_server: RedisServer) -> None:
+        self.server = redis_server
+
+    def queue(self, drivers: Drivers) -> Queue:
+        return RqQueue(drivers, url=self.server.url())
+
+    def failed(self, queue: Queue) -> FailedStore:
+        assert isinstance(queue, RqQueue)
+        return queue.failed
+
+    def working(self, queue: Queue) -> AbstractContextManager[None]:
+        assert isinstance(queue, RqQueue)
+        return working(queue)
