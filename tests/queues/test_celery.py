@@ -1,31 +1,16 @@
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 
 import pytest
 
 from broadcaster.queues.base import Queue
 from broadcaster.queues.celery import CeleryQueue
 from broadcaster.queues.failed import FailedStore
-from broadcaster.queues.working import WorkOptions, WorkedQueue
+from broadcaster.queues.working import WorkedQueue
 from tests.drivers.redis_servers import RedisServer
-from tests.queues.contract import SECONDS, Drivers, QueueContract, envelope, until
-
-
-@contextmanager
-def working(queue: WorkedQueue) -> Iterator[None]:
-    """Have a worker of this process deliver what *queue* holds while the block lasts."""
-    worker = queue.worker(WorkOptions(), report=lambda outcome: None)
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        worker.stop()
-        thread.join(SECONDS)
-        assert not thread.is_alive()
+from tests.queues.contract import Drivers, QueueContract
+from tests.queues.workers import WorkerContract, working
 
 
 class TestCeleryQueue(QueueContract):
@@ -43,3 +28,10 @@ class TestCeleryQueue(QueueContract):
     def working(self, queue: Queue) -> AbstractContextManager[None]:
         assert isinstance(queue, CeleryQueue)
         return working(queue)
+
+
+class TestCeleryWorkers(WorkerContract):
+    engine = "celery"
+
+    def queue(self, drivers: Drivers, url: str) -> WorkedQueue:
+        return CeleryQueue(drivers, url=url)

@@ -7,9 +7,10 @@ import pytest
 from broadcaster.queues.base import Queue
 from broadcaster.queues.failed import FailedStore
 from broadcaster.queues.rq import RqQueue
+from broadcaster.queues.working import WorkedQueue
 from tests.drivers.redis_servers import RedisServer
 from tests.queues.contract import Drivers, QueueContract
-from tests.queues.test_celery import working
+from tests.queues.workers import WorkerContract, working
 
 
 class TestRqQueue(QueueContract):
@@ -27,3 +28,10 @@ class TestRqQueue(QueueContract):
     def working(self, queue: Queue) -> AbstractContextManager[None]:
         assert isinstance(queue, RqQueue)
         return working(queue)
+
+
+class TestRqWorkers(WorkerContract):
+    engine = "rq"
+
+    def queue(self, drivers: Drivers, url: str) -> WorkedQueue:
+        return RqQueue(drivers, url=url)

@@ -115,7 +115,10 @@ def settings(url: str, prefix: str) -> dict[str, Any]:
 
 
 def _count(channel: Any, queue: str) -> int:
+    broker = channel.connection.client
+    # On Redis, kombu looks for a queue without the prefix of its keys, and a declaration changes nothing.
+    is_passive = broker.transport.driver_type != "redis"
     try:
-        return int(channel.queue_declare(queue, passive=True).message_count)
-    except channel.connection.client.channel_errors:
+        return int(channel.queue_declare(queue, passive=is_passive).message_count)
+    except broker.channel_errors:
         return 0

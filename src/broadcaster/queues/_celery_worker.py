@@ -31,6 +31,8 @@ class CeleryWorker:
 
     def run(self) -> None:
         """See `Worker.run()`."""
+        if self._progress.is_over:
+            return
         watch = threading.Thread(target=self._watch, name="broadcaster-watch", daemon=True)
         watch.start()
         try:
@@ -45,9 +47,8 @@ class CeleryWorker:
         self._progress.stop()
 
     def _watch(self) -> None:
-        while not self._ended.wait(_LOOK_SECONDS):
-            if self._progress.is_over or self._is_drained():
-                break
+        while not self._progress.is_over and not self._is_drained() and not self._ended.wait(_LOOK_SECONDS):
+            pass
         self._state.should_stop = 0
 
     def _is_drained(self) -> bool:

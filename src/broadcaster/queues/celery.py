@@ -44,8 +44,8 @@ _RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "i
 # and ends a consumer after half an hour.
 _MOST_HELD = 900.0
 
-# What cannot be given up, or pushed again, comes back at once.
-_REST = 1.0
+# What is rejected comes back at once.
+_REST = 0.5
 
 # How many workers a job may end.
 _MOST_CRASHES = 5
@@ -194,6 +194,7 @@ class CeleryQueue:
         """Do what the task is for."""
         progress, queue = self._progress, request.delivery_info["routing_key"]
         if progress is not None and not progress.claim():
+            time.sleep(_REST)
             raise Reject("the worker takes no more", requeue=True)
         outcome: Outcome | None = None
         try:
@@ -210,6 +211,8 @@ class CeleryQueue:
         finally:
             if progress is not None:
                 progress.finish(outcome)
+                if progress.is_over:
+                    state.should_stop = 0
 
     def _outcome(self, request: Any, body: bytes) -> Outcome:
         if request.delivery_info.get("redelivered") and self._crashes(request.id) >= _MOST_CRASHES:

@@ -1,0 +1,224 @@
+"""What every engine keeps whose workers are processes, and whatever becomes of these."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from broadcaster.errors import DeliveryError
+from broadcaster.messages import Message
+from broadcaster.queues.envelopes import Envelope
+from broadcaster.queues.outcomes import Outcome
+from broadcaster.queues.working import WorkedQueue, WorkOptions
+from tests.drivers.redis_servers import RedisServer
+from tests.queues.contract import SECONDS, Drivers, envelope, until
+
+__all__ = ["WorkerContract", "working"]
+
+# Seconds after which another worker takes what a killed one had.
+LEASE = 1
+
+
+@contextmanager
+def working(queue: WorkedQueue, **how: Any) -> Iterator[list[Outcome]]:
+    """Have a worker of this process deliver what *queue* holds while the block lasts."""
+    outcomes: list[Outcome] = []
+    worker = queue.worker(WorkOptions(**how), report=outcomes.append)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield outcomes
+    finally:
+        worker.stop()
+        thread.join(SECONDS)
+        assert not thread.is_alive()
+
+
+def work(queue: WorkedQueue, **how: Any) -> list[Outcome]:
+    """Have a worker of this process work until it ends by itself; return what it told."""
+    outcomes: list[Outcome] = []
+    worker = queue.worker(WorkOptions(**how), report=outcomes.append)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+    return outcomes
+
+
+def named(name: str, number: int = 1, **how: Any) -> Envelope:
+    """Return an envelope of a message of that *name*."""
+    message = Message(name, ("numbers",), "{}", id=f"message-{number}")
+    return replace(envelope(number, **how), message=message)
+
+
+class WorkerContract(ABC):
+    """Subclass it; `queue()` makes one on the Redis at *url*, for which *engine* is the word."""
+
+    engine: ClassVar[str]
+
+    @abstractmethod
+    def queue(self, drivers: Drivers, url: str) -> WorkedQueue:
+        """Return a queue."""
+
+    @pytest.fixture
+    def drivers(self) -> Drivers:
+        return Drivers()
+
+    @pytest.fixture
+    def made(self, drivers: Drivers, redis_server: RedisServer) -> Iterator[WorkedQueue]:
+        queue = self.queue(drivers, redis_server.url())
+        yield queue
+        queue.close()
+
+    @contextmanager
+    def process(self, server: RedisServer) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a worker in a process of its own."""
+        command = [sys.executable, "-m", "tests.queues.process", self.engine, server.url(), str(LEASE)]
+        with subprocess.Popen(command) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def test_what_a_killed_worker_had_is_delivered_by_another(
+        self, made: WorkedQueue, redis_server: RedisServer
+    ) -> None:
+        notes = redis_server.client()
+        made.push([named("Stuck", 1), named("Swift", 2)])
+
+        with self.process(redis_server) as first:
+            until(lambda: notes.exists("stuck"))
+            first.kill()
+            first.wait(SECONDS)
+        with self.process(redis_server):
+            until(lambda: notes.llen("delivered") == 2)
+
+        assert sorted(notes.lrange("delivered", 0, -1)) == [b"message-1", b"message-2"]
+
+    def test_what_ends_every_worker_is_given_up(self, made: WorkedQueue, redis_server: RedisServer) -> None:
+        made.push([named("Deadly")])
+
+        with ExitStack() as running:
+            processes = [running.enter_context(self.process(redis_server))]
+
+            def is_given_up() -> bool:
+                if processes[-1].poll() is not None:
+                    processes.append(running.enter_context(self.process(redis_server)))
+                return made.failed.count() > 0
+
+            until(is_given_up)
+
+        assert len(processes) > 2
+        [given_up] = made.failed.list()
+        assert given_up.name == "Deadly"
+
+    def test_a_worker_that_is_told_to_end_loses_nothing(
+        self, made: WorkedQueue, redis_server: RedisServer
+    ) -> None:
+        notes = redis_server.client()
+        made.push([named("Slow", number) for number in range(100)])
+
+        with self.process(redis_server) as first:
+            until(lambda: notes.llen("delivered") > 5)
+            first.terminate()
+            assert first.wait(SECONDS) == 0
+        done = notes.llen("delivered")
+        with self.process(redis_server):
+            until(lambda: notes.llen("delivered") >= 100)
+
+        assert done < 100
+        assert sorted(notes.lrange("delivered", 0, -1)) == sorted(b"message-%d" % n for n in range(100))
+
+    def test_a_redis_that_is_away_is_told_and_does_no_harm(self, drivers: Drivers, tmp_path: Path) -> None:
+        with RedisServer(tmp_path, password=None) as server:
+            queue = self.queue(drivers, server.url())
+            queue.push([envelope(1)])
+            server.stop()
+
+            started = time.monotonic()
+            with pytest.raises(DeliveryError) as error:
+                queue.push([envelope(2)])
+            took = time.monotonic() - started
+            server.start()
+            queue.push([envelope(3)])
+
+            with working(queue):
+                until(lambda: drivers.scripted.delivered)
+            queue.close()
+        assert error.value.retryable
+        assert took < 5
+        assert drivers.scripted.ids == ["message-3"]
+
+    def test_a_process_that_forks_off_pushes_as_well(self, made: WorkedQueue, drivers: Drivers) -> None:
+        made.push([envelope(1)])
+
+        child = os.fork()
+        if child == 0:
+            with ExitStack() as leaving:
+                leaving.callback(os._exit, 1)
+                made.push([envelope(2)])
+                os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        made.push([envelope(3)])
+
+        with working(made):
+            until(lambda: len(drivers.scripted.delivered) == 3)
+        assert drivers.scripted.ids == ["message-1", "message-2", "message-3"]
+
+    def test_threads_push_at_the_same_time(self, made: WorkedQueue, drivers: Drivers) -> None:
+        def push(thread: int) -> None:
+            for number in range(5):
+                made.push([envelope(10 * thread + number)])
+
+        threads = [threading.Thread(target=push, args=[number]) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(SECONDS)
+
+        with working(made, concurrency=3):
+            until(lambda: len(drivers.scripted.delivered) == 40)
+        assert len(set(drivers.scripted.ids)) == 40
+
+    def test_a_worker_takes_its_queues_in_order(self, made: WorkedQueue, drivers: Drivers) -> None:
+        made.push([envelope(number, queue="mail") for number in (1, 2)])
+        made.push([envelope(number, queue="urgent") for number in (3, 4)])
+        made.push([envelope(5, queue="other")])
+
+        outcomes = work(made, queues=("urgent", "mail"), stop_when_empty=True)
+
+        assert drivers.scripted.ids == ["message-3", "message-4", "message-1", "message-2"]
+        assert len(outcomes) == 4
+
+    def test_a_worker_ends_when_it_has_done_enough(self, made: WorkedQueue, drivers: Drivers) -> None:
+        made.push([envelope(number) for number in range(6)])
+
+        assert len(work(made, once=True)) == 1
+        assert len(work(made, max_jobs=2, concurrency=2)) == 2
+        assert work(made, max_seconds=0.0) == []
+
+        assert len(work(made, stop_when_empty=True)) == 3
+        assert sorted(drivers.scripted.ids) == [f"message-{number}" for number in range(6)]
+
+    def test_what_waits_is_counted_and_can_be_dropped(self, made: WorkedQueue, drivers: Drivers) -> None:
+        made.push([envelope(number, queue="mail") for number in range(3)])
+        made.push([envelope(4, unique="stock", unique_for=60.0)])
+
+        ready = {queue: size.ready for queue, size in made.sizes().items()}
+
+        assert ready == {"default": 1, "mail": 3}
+        assert [made.clear("default"), made.clear("default"), made.clear("nothing")] == [1, 0, 0]
+        assert list(made.sizes()) == ["mail"]
+        made.push([envelope(5, unique="stock", unique_for=60.0)])
+        assert made.sizes()["default"].ready == 1
