@@ -1,15 +1,25 @@
 from __future__ import annotations
 
+import base64
+import json
+import os
+import subprocess
+import sys
 from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
+from celery import Celery
 
+from broadcaster.errors import ConfigurationError
+from broadcaster.queues import _celery_broker
 from broadcaster.queues.base import Queue
 from broadcaster.queues.celery import CeleryQueue
+from broadcaster.queues.envelopes import seal
 from broadcaster.queues.failed import FailedStore
-from broadcaster.queues.working import WorkedQueue
+from broadcaster.queues.working import WorkedQueue, WorkOptions
 from tests.drivers.redis_servers import RedisServer
-from tests.queues.contract import Drivers, QueueContract
+from tests.queues.contract import Drivers, QueueContract, envelope, until
 from tests.queues.workers import WorkerContract, working
 
 
@@ -35,3 +45,80 @@ class TestCeleryWorkers(WorkerContract):
 
     def queue(self, drivers: Drivers, url: str) -> WorkedQueue:
         return CeleryQueue(drivers, url=url)
+
+
+def test_the_workers_of_an_application_deliver(redis_server: RedisServer) -> None:
+    notes = redis_server.client()
+    queue = CeleryQueue(Drivers(), app=Celery("shop", broker=redis_server.url()))
+    queue.push([envelope(1), envelope(2, delay=0.1), envelope(3, queue="mail")])
+    command = [sys.executable, "-m", "celery", "-A", "tests.queues.shop", "worker"]
+    options = ["--concurrency=1", "-Q", "celery,mail", "--loglevel=ERROR", "--without-mingle"]
+
+    with subprocess.Popen(
+        [*command, *options], env={**os.environ, "SHOP_REDIS": redis_server.url()}, stdout=subprocess.DEVNULL
+    ) as process:
+        try:
+            until(lambda: notes.llen("delivered") == 3)
+        finally:
+            process.terminate()
+
+    assert sorted(notes.lrange("delivered", 0, -1)) == [b"message-1", b"message-2", b"message-3"]
+    queue.close()
+
+
+def test_what_is_due_long_after_the_visibility_timeout_comes_once(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_celery_broker, "_VISIBILITY", 1)
+    monkeypatch.setattr(_celery_broker, "_LOOK_SECONDS", 1)
+    drivers = Drivers()
+    queue = CeleryQueue(drivers, url=redis_server.url())
+    late, later = envelope(1, delay=2.5), envelope(2, delay=3.5)
+
+    queue.push([late, later])
+
+    with working(queue):
+        until(lambda: len(drivers.scripted.tried) == 2)
+    assert drivers.scripted.ids == ["message-1", "message-2"]
+    assert drivers.scripted.tried[0][0] >= late.due
+
+
+def test_nothing_in_the_queue_is_a_pickle(redis_server: RedisServer) -> None:
+    pushed = envelope(1)
+    CeleryQueue(Drivers(), url=redis_server.url()).push([pushed])
+
+    [task] = redis_server.client().lrange("broadcaster:celery:default", 0, -1)
+
+    assert json.loads(task)["content-type"] == "application/json"
+    assert json.loads(base64.b64decode(json.loads(task)["body"]))[0][0] == seal(pushed).decode()
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({"url": "redis://h", "app": Celery("shop", broker="redis://h")}, "an 'app' has its broker"),
+        ({"app": Celery("shop", broker="amqp://h")}, "pass a client, as in CeleryQueue"),
+        ({"url": "amqp://user:secret@h"}, "pass a client, as in CeleryQueue"),
+        ({"url": "redis://:secret@h:port"}, "'url' is expected as redis://"),
+    ],
+)
+def test_a_broker_that_cannot_be_used_is_told_without_its_password(how: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told) as error:
+        CeleryQueue(Drivers(), **how)
+
+    assert "secret" not in str(error.value)
+
+
+def test_what_celery_has_ways_of_its_own_for_is_left_to_them(redis_server: RedisServer) -> None:
+    ours = CeleryQueue(Drivers(), url=redis_server.url())
+    theirs = CeleryQueue(Drivers(), app=Celery("shop", broker=redis_server.url()))
+
+    with pytest.raises(ConfigurationError, match="cannot pause 'mail'"):
+        ours.pause("mail")
+    with pytest.raises(ConfigurationError, match="nothing to resume for 'mail'"):
+        ours.resume("mail")
+    with pytest.raises(ConfigurationError, match="purge it, as with: celery"):
+        theirs.clear("mail")
+    with pytest.raises(ConfigurationError, match="start its workers, as with: celery"):
+        theirs.worker(WorkOptions(), report=lambda outcome: None)
+    assert theirs.sizes() == {}

@@ -1,16 +1,26 @@
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import zlib
 from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 
+from broadcaster.errors import ConfigurationError
+from broadcaster.queues import _rq_lines
 from broadcaster.queues.base import Queue
+from broadcaster.queues.envelopes import open_envelope, seal
 from broadcaster.queues.failed import FailedStore
-from broadcaster.queues.rq import RqQueue
-from broadcaster.queues.working import WorkedQueue
+from broadcaster.queues.rq import RqQueue, deliver
+from broadcaster.queues.working import Size, WorkedQueue
 from tests.drivers.redis_servers import RedisServer
-from tests.queues.contract import Drivers, QueueContract
-from tests.queues.workers import WorkerContract, working
+from tests.queues.contract import SECONDS, Drivers, QueueContract, envelope, until
+from tests.queues.test_memory import Held
+from tests.queues.workers import WorkerContract, work, working
 
 
 class TestRqQueue(QueueContract):
@@ -35,3 +45,134 @@ class TestRqWorkers(WorkerContract):
 
     def queue(self, drivers: Drivers, url: str) -> WorkedQueue:
         return RqQueue(drivers, url=url)
+
+
+def test_the_workers_of_an_application_deliver(redis_server: RedisServer) -> None:
+    notes = redis_server.client()
+    queue = RqQueue(Drivers(), connection=redis_server.client(), job="tests.queues.shop.deliver")
+    queue.push([envelope(1), envelope(2, delay=0.1)])
+    command = [
+        shutil.which("rq") or "rq",
+        "worker",
+        "--url",
+        redis_server.url(),
+        "--with-scheduler",
+        "--quiet",
+    ]
+    options = ["--serializer", "rq.serializers.JSONSerializer", "broadcaster:default"]
+
+    with subprocess.Popen(
+        [*command, *options], env={**os.environ, "SHOP_REDIS": redis_server.url()}, stdout=subprocess.DEVNULL
+    ) as process:
+        try:
+            until(lambda: notes.llen("delivered") == 2)
+        finally:
+            process.terminate()
+
+    assert notes.lrange("delivered", 0, -1) == [b"message-1", b"message-2"]
+
+
+def test_a_worker_that_does_not_know_the_drivers_says_so_and_loses_nothing(redis_server: RedisServer) -> None:
+    queue = RqQueue(Drivers(), url=redis_server.url())
+    queue.push([envelope(1)])
+
+    with pytest.raises(ConfigurationError, match=r"only `broadcaster work` knows the drivers"):
+        deliver("{}")
+    command = [shutil.which("rq") or "rq", "worker", "--url", redis_server.url(), "--burst", "--quiet"]
+    options = ["--serializer", "rq.serializers.JSONSerializer", "broadcaster:default"]
+    subprocess.run([*command, *options], capture_output=True, timeout=SECONDS, check=True)
+
+    with working(queue):
+        [given_up] = until(queue.failed.list)
+    assert "only `broadcaster work` knows the drivers" in given_up.reason
+    assert open_envelope(given_up.body).message.id == "message-1"
+
+
+def test_what_takes_longer_than_the_lease_comes_once(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_rq_lines, "_LEASE", 1)
+    monkeypatch.setattr(_rq_lines, "_LOOK_SECONDS", 0)
+    client, drivers = redis_server.client(), Drivers()
+    drivers.scripted = held = Held()
+    queue = RqQueue(drivers, url=redis_server.url())
+    queue.push([envelope(1)])
+
+    def lease() -> float:
+        return max(
+            (until for _, until in client.zrange("rq:wip:broadcaster:default", 0, -1, withscores=True)),
+            default=0,
+        )
+
+    with working(queue, concurrency=2):
+        first = until(lease)
+        until(lambda: lease() > first + 2)
+        held.let_go.set()
+        until(lambda: held.delivered)
+    assert len(held.tried) == 1
+
+
+def test_a_queue_is_paused_and_resumed(redis_server: RedisServer) -> None:
+    drivers = Drivers()
+    queue = RqQueue(drivers, url=redis_server.url())
+    queue.pause("mail")
+    queue.push([envelope(1, queue="mail"), envelope(2)])
+
+    with working(queue, queues=("mail", "default")):
+        until(lambda: drivers.scripted.delivered)
+        sizes = queue.sizes()
+        queue.resume("mail")
+        until(lambda: len(drivers.scripted.delivered) == 2)
+
+    assert sizes["mail"] == Size(1, 0, 0, paused=True)
+    assert drivers.scripted.ids == ["message-2", "message-1"]
+
+
+def test_what_waits_for_its_time_is_counted_and_dropped(redis_server: RedisServer) -> None:
+    queue = RqQueue(Drivers(), url=redis_server.url())
+    queue.push([envelope(1, delay=60.0), envelope(2)])
+
+    assert queue.sizes() == {"default": Size(1, 1, 0)}
+    assert queue.clear("default") == 2
+    assert queue.sizes() == {}
+    assert redis_server.client().keys("rq:job:*") == []
+
+
+def test_what_is_done_leaves_nothing_in_redis(redis_server: RedisServer) -> None:
+    queue = RqQueue(Drivers(), url=redis_server.url())
+    queue.push([envelope(number) for number in range(3)])
+
+    work(queue, stop_when_empty=True)
+
+    assert redis_server.client().keys("rq:job:*") + redis_server.client().keys("rq:results:*") == []
+
+
+def test_nothing_in_the_queue_is_a_pickle(redis_server: RedisServer) -> None:
+    pushed, client = envelope(1), redis_server.client()
+    RqQueue(Drivers(), url=redis_server.url()).push([pushed])
+
+    [job] = client.keys("rq:job:*")
+
+    called = json.loads(zlib.decompress(client.hget(job, "data")))
+    assert called == ["broadcaster.queues.rq.deliver", None, [seal(pushed).decode()], {}]
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({"url": "redis://h", "connection": object()}, "a 'connection' leads somewhere"),
+        ({"url": "amqp://user:secret@h"}, "'url' is expected as redis://"),
+    ],
+)
+def test_a_redis_that_cannot_be_used_is_told_without_its_password(how: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told) as error:
+        RqQueue(Drivers(), **how)
+
+    assert "secret" not in str(error.value)
+
+
+def test_workers_of_rqs_own_are_paused_with_its_own_command() -> None:
+    queue = RqQueue(Drivers(), job="shop.jobs.deliver")
+
+    with pytest.raises(ConfigurationError, match="cannot pause 'mail' alone"):
+        queue.pause("mail")

@@ -24,7 +24,7 @@ from broadcaster.queues.working import WorkedQueue, WorkOptions
 from tests.drivers.redis_servers import RedisServer
 from tests.queues.contract import SECONDS, Drivers, envelope, until
 
-__all__ = ["WorkerContract", "working"]
+__all__ = ["WorkerContract", "named", "work", "working"]
 
 # Seconds after which another worker takes what a killed one had.
 LEASE = 1
@@ -102,7 +102,7 @@ class WorkerContract(ABC):
             first.kill()
             first.wait(SECONDS)
         with self.process(redis_server):
-            until(lambda: notes.llen("delivered") == 2)
+            until(lambda: notes.llen("delivered") >= 2 and made.sizes() == {})
 
         assert sorted(notes.lrange("delivered", 0, -1)) == [b"message-1", b"message-2"]
 

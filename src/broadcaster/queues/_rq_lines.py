@@ -61,10 +61,14 @@ class _NoPenalty(BaseDeathPenalty):
 
 
 class Line(rq.Queue):
-    """One queue, whose jobs call the function *job* with a text and nothing else."""
+    """One queue, whose jobs call a function with a text and nothing else.
 
-    def __init__(self, name: str, connection: Any, **how: Any) -> None:
+    What they came to is kept for *kept* seconds.
+    """
+
+    def __init__(self, name: str, connection: Any, *, kept: int = 0, **how: Any) -> None:
         super().__init__(name, connection=connection, **{**how, "serializer": JSONSerializer})
+        self._kept = kept
 
     def put(self, job: str, bodies: Sequence[tuple[str, str]]) -> None:
         """Append jobs, each with its body and its title, together."""
@@ -114,7 +118,12 @@ class Line(rq.Queue):
 
     def _how(self) -> dict[str, Any]:
         retry = rq.Retry(max=_MOST_CRASHES - 1)
-        return {"timeout": _JOB_SECONDS, "result_ttl": 0, "failure_ttl": _FAILED_SECONDS, "retry": retry}
+        return {
+            "timeout": _JOB_SECONDS,
+            "result_ttl": self._kept,
+            "failure_ttl": _FAILED_SECONDS,
+            "retry": retry,
+        }
 
     def _dropped(self, job_id: str) -> Iterator[str]:
         if (job := self.fetch_job(job_id)) is not None:
@@ -190,6 +199,8 @@ class LineWorker(rq.SimpleWorker):
 
     def _performed(self, job: Job, line: Line) -> Outcome | None:
         """Perform *job*, of which the heartbeat speaks meanwhile; return what it came to."""
+        # One that a killed worker began has expired, and RQ would fail the job when it does not find it.
+        self.connection.delete(job.execution_registry.key)
         execution = self.prepare_execution(job)
         self._at_work = job, execution
         try:

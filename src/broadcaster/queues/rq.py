@@ -28,6 +28,7 @@ __all__ = ["RqQueue", "deliver"]
 
 _URL = "redis://127.0.0.1:6379"
 _JOB = "broadcaster.queues.rq.deliver"
+_KEPT_SECONDS = 60
 
 _working: ContextVar[Callable[[str], None]] = ContextVar("broadcaster_rq_working")
 
@@ -156,7 +157,8 @@ class RqQueue:
         return f"{self._prefix}:{queue}"
 
     def _line(self, queue: str) -> Line:
-        return Line(self._name(queue), self._redis)
+        # A worker of RQ's own fails a job that it did for the second time, where it is to delete it at once.
+        return Line(self._name(queue), self._redis, kept=0 if self._job == _JOB else _KEPT_SECONDS)
 
     def _put(self, envelopes: Sequence[tuple[Envelope, float]]) -> None:
         """Push envelopes, each due after so many seconds."""
