@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import bus, connections, dispatch, drivers, fanout, million, scale, slow
+from benchmarks import bus, connections, dispatch, drivers, fanout, million, queues, scale, slow
 from benchmarks.machine import machine
 from benchmarks.report import Benchmark, Table, save, show
 
@@ -14,6 +14,7 @@ BENCHMARKS = [
     Benchmark("million", "a million events through the null driver", million.run),
     Benchmark("dispatch", "what sending one event takes, part by part", dispatch.run),
     Benchmark("drivers", "what drivers do in a second, beside the clients they are built on", drivers.run),
+    Benchmark("queues", "what queues take and do, beside their engines used bare", queues.run),
     Benchmark("fanout", "one event to 1,000 subscribers and more", fanout.run, linux=True),
     Benchmark("connections", "handshakes, and the memory of an idle connection", connections.run, linux=True),
     Benchmark("bus", "what it costs that nodes hear each other through Redis", bus.run, linux=True),

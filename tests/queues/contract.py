@@ -95,7 +95,7 @@ class QueueContract(ABC):
         """Return where it keeps what was given up."""
 
     @abstractmethod
-    def working(self, queue: Queue) -> AbstractContextManager[None]:
+    def working(self, queue: Queue) -> AbstractContextManager[object]:
         """Deliver what *queue* holds while the block lasts."""
 
     @pytest.fixture

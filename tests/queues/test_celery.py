@@ -35,7 +35,7 @@ class TestCeleryQueue(QueueContract):
         assert isinstance(queue, CeleryQueue)
         return queue.failed
 
-    def working(self, queue: Queue) -> AbstractContextManager[None]:
+    def working(self, queue: Queue) -> AbstractContextManager[object]:
         assert isinstance(queue, CeleryQueue)
         return working(queue)
 

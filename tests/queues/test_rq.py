@@ -35,7 +35,7 @@ class TestRqQueue(QueueContract):
         assert isinstance(queue, RqQueue)
         return queue.failed
 
-    def working(self, queue: Queue) -> AbstractContextManager[None]:
+    def working(self, queue: Queue) -> AbstractContextManager[object]:
         assert isinstance(queue, RqQueue)
         return working(queue)
 

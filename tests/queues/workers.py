@@ -16,11 +16,14 @@ from typing import Any, ClassVar
 
 import pytest
 
+from broadcaster.drivers import _redis_package
 from broadcaster.errors import DeliveryError
 from broadcaster.messages import Message
+from broadcaster.queues import _celery_broker
 from broadcaster.queues.envelopes import Envelope
 from broadcaster.queues.outcomes import Outcome
 from broadcaster.queues.working import WorkedQueue, WorkOptions
+from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
 from tests.queues.contract import SECONDS, Drivers, envelope, until
 
@@ -160,6 +163,33 @@ class WorkerContract(ABC):
         assert took < 5
         assert drivers.scripted.ids == ["message-3"]
 
+    def test_a_redis_that_stalls_holds_nobody_up(
+        self, drivers: Drivers, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_redis_package, "_SECONDS", 0.2)
+        for option in ("socket_timeout", "socket_connect_timeout"):
+            monkeypatch.setitem(_celery_broker._BOUNDED, option, 0.2)
+        with Proxy(redis_server.port) as proxy:
+            queue = self.queue(drivers, f"redis://127.0.0.1:{proxy.port}")
+            queue.push([envelope(1)])
+            proxy.stall()
+
+            started = time.monotonic()
+            for stuck in (
+                [envelope(2)],
+                [envelope(3), envelope(4)],
+                [envelope(5, unique="a", unique_for=60)],
+            ):
+                with pytest.raises(DeliveryError) as error:
+                    queue.push(stuck)
+                assert error.value.retryable
+            took = time.monotonic() - started
+            proxy.resume()
+
+            queue.push([envelope(6)])
+            queue.close()
+        assert took < 5
+
     def test_a_process_that_forks_off_pushes_as_well(self, made: WorkedQueue, drivers: Drivers) -> None:
         made.push([envelope(1)])
 
@@ -209,6 +239,7 @@ class WorkerContract(ABC):
         assert work(made, max_seconds=0.0) == []
 
         assert len(work(made, stop_when_empty=True)) == 3
+        assert work(made, once=True) == []
         assert sorted(drivers.scripted.ids) == [f"message-{number}" for number in range(6)]
 
     def test_what_waits_is_counted_and_can_be_dropped(self, made: WorkedQueue, drivers: Drivers) -> None:

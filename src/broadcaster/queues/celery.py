@@ -17,6 +17,7 @@ from broadcaster.queues._celery_worker import CeleryWorker
 from broadcaster.queues._progress import Progress
 from broadcaster.queues.base import Capabilities
 from broadcaster.queues.envelopes import Envelope, UnreadableEnvelope, open_envelope, seal
+from broadcaster.queues.failed import FailedStore
 from broadcaster.queues.outcomes import Outcome
 from broadcaster.queues.redis_failed import RedisFailedStore
 from broadcaster.queues.redis_locks import Redis, RedisLocks
@@ -81,7 +82,7 @@ class CeleryQueue:
         self._prefix = prefix
         self._redis: Redis = redis or client_of(_redis_url(self._app), who="queue 'celery'")
         self._locks = RedisLocks(self._redis, prefix=prefix)
-        self.failed = RedisFailedStore(self._redis, prefix=prefix)
+        self.failed: FailedStore = RedisFailedStore(self._redis, prefix=prefix)
         self._runner = Runner(drivers, self.failed, release=self.release, span=span)
         self._broker = Broker(self._app)
         self._progress: Progress | None = None
@@ -125,7 +126,8 @@ class CeleryQueue:
         self._must_be_ours("start its workers, as with: celery -A your.module worker")
         self._progress = Progress(options, report)
         work = partial(self._work, options)
-        is_empty = partial(self._is_empty, options.queues) if options.stop_when_empty else None
+        drains = options.once or options.stop_when_empty
+        is_empty = partial(self._is_empty, options.queues) if drains else None
         return CeleryWorker(work, state, self._progress, is_empty=is_empty)
 
     def sizes(self) -> dict[str, Size]:

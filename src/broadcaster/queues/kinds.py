@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from broadcaster.queues.base import Queue
 from broadcaster.queues.runner import Drivers
 
-__all__ = ["QueueFactory", "make_queue"]
+__all__ = ["QueueFactory", "known_queues", "make_queue"]
 
 QueueFactory: TypeAlias = Callable[[Drivers], Queue]
 """Makes a queue whose workers deliver through the drivers that it is given."""
@@ -19,6 +19,11 @@ _OWN = {
     "memory": "broadcaster.queues.memory:MemoryQueue",
     "rq": "broadcaster.queues.rq:RqQueue",
 }
+
+
+def known_queues() -> set[str]:
+    """Return the names of every engine but `sync`, which has no queue."""
+    return set(_OWN)
 
 
 def make_queue(kind: str, drivers: Drivers, options: Mapping[str, Any]) -> Queue:

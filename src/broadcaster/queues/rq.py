@@ -18,6 +18,7 @@ from broadcaster.queues._progress import Progress
 from broadcaster.queues._rq_lines import Line, LineWorker
 from broadcaster.queues.base import Capabilities
 from broadcaster.queues.envelopes import Envelope, UnreadableEnvelope, open_envelope, seal
+from broadcaster.queues.failed import FailedStore
 from broadcaster.queues.outcomes import Outcome
 from broadcaster.queues.redis_failed import RedisFailedStore
 from broadcaster.queues.redis_locks import RedisLocks
@@ -71,7 +72,7 @@ class RqQueue:
         self._prefix = prefix
         self._job = job
         self._locks = RedisLocks(self._redis, prefix=prefix)
-        self.failed = RedisFailedStore(self._redis, prefix=prefix)
+        self.failed: FailedStore = RedisFailedStore(self._redis, prefix=prefix)
         self._runner = Runner(drivers, self.failed, release=self.release, span=span)
 
     def push(self, envelopes: Sequence[Envelope]) -> None:
@@ -187,7 +188,7 @@ class RqQueue:
         )
         working = _working.set(lambda body: outcomes.append(self.run(body)))
         try:
-            worker.loop(progress, self._paused, drain=options.stop_when_empty)
+            worker.loop(progress, self._paused, drain=options.once or options.stop_when_empty)
         finally:
             _working.reset(working)
 
