@@ -1,4 +1,4 @@
-"""A worker in a process of its own, which tests end: `python -m tests.queues.process ENGINE URL LEASE`."""
+"""A worker in a process of its own, to be ended: `python -m tests.queues.process ENGINE URL LEASE THREADS`."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ class Drivers:
 
 def main() -> None:
     """Work until SIGTERM, with a lease that a test can wait for."""
-    engine, url, lease = sys.argv[1:]
+    engine, url, lease, threads = sys.argv[1:]
     _celery_broker._VISIBILITY = _rq_lines._LEASE = int(lease)
     _celery_broker._LOOK_SECONDS = _rq_lines._LOOK_SECONDS = 1
     kinds: dict[str, type[CeleryQueue | RqQueue]] = {"celery": CeleryQueue, "rq": RqQueue}
     queue: WorkedQueue = kinds[engine](Drivers(url), url=url)
-    worker = queue.worker(WorkOptions(), report=lambda outcome: None)
+    worker = queue.worker(WorkOptions(concurrency=int(threads)), report=lambda outcome: None)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     worker.run()
 

@@ -85,9 +85,10 @@ class WorkerContract(ABC):
         queue.close()
 
     @contextmanager
-    def process(self, server: RedisServer) -> Iterator[subprocess.Popen[bytes]]:
+    def process(self, server: RedisServer, *, concurrency: int = 1) -> Iterator[subprocess.Popen[bytes]]:
         """Run a worker in a process of its own."""
-        command = [sys.executable, "-m", "tests.queues.process", self.engine, server.url(), str(LEASE)]
+        options = [self.engine, server.url(), str(LEASE), str(concurrency)]
+        command = [sys.executable, "-m", "tests.queues.process", *options]
         with subprocess.Popen(command) as process:
             try:
                 yield process
@@ -126,18 +127,19 @@ class WorkerContract(ABC):
         [given_up] = made.failed.list()
         assert given_up.name == "Deadly"
 
+    @pytest.mark.parametrize("concurrency", [1, 3])
     def test_a_worker_that_is_told_to_end_loses_nothing(
-        self, made: WorkedQueue, redis_server: RedisServer
+        self, made: WorkedQueue, redis_server: RedisServer, concurrency: int
     ) -> None:
         notes = redis_server.client()
         made.push([named("Slow", number) for number in range(100)])
 
-        with self.process(redis_server) as first:
+        with self.process(redis_server, concurrency=concurrency) as first:
             until(lambda: notes.llen("delivered") > 5)
             first.terminate()
             assert first.wait(SECONDS) == 0
         done = notes.llen("delivered")
-        with self.process(redis_server):
+        with self.process(redis_server, concurrency=concurrency):
             until(lambda: notes.llen("delivered") >= 100)
 
         assert done < 100
@@ -162,6 +164,21 @@ class WorkerContract(ABC):
         assert error.value.retryable
         assert took < 5
         assert drivers.scripted.ids == ["message-3"]
+
+    def test_a_worker_outlives_a_redis_that_is_started_again(self, drivers: Drivers, tmp_path: Path) -> None:
+        with RedisServer(tmp_path, password=None) as server, self.process(server) as process:
+            queue, notes = self.queue(drivers, server.url()), server.client()
+            queue.push([named("Swift", 1)])
+            until(lambda: notes.llen("delivered"))
+
+            server.stop()
+            server.start()
+            queue.push([named("Swift", 2)])
+
+            until(lambda: b"message-2" in notes.lrange("delivered", 0, -1))
+            process.terminate()
+            assert process.wait(SECONDS) == 0
+            queue.close()
 
     def test_a_redis_that_stalls_holds_nobody_up(
         self, drivers: Drivers, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch

@@ -109,7 +109,9 @@ def settings(url: str, prefix: str) -> dict[str, Any]:
         # The exchange has the list of the queues.
         "task_default_exchange": "events",
         "task_default_queue": "default",
-        "worker_enable_remote_control": False,
+        # Its connection wakes a worker whose acknowledgement was lost when Redis went away; that one would
+        # wait for it for ever, and take nothing else.
+        "worker_enable_remote_control": True,
         "worker_prefetch_multiplier": 1,
     }
 
