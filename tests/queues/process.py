@@ -1,4 +1,4 @@
-"""A worker in a process of its own, to be ended: `python -m tests.queues.process ENGINE URL LEASE THREADS`."""
+"""A worker in a process of its own: `python -m tests.queues.process ENGINE URL LEASE THREADS`."""
 
 from __future__ import annotations
 

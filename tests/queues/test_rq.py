@@ -15,6 +15,7 @@ from broadcaster.queues import _rq_lines
 from broadcaster.queues.base import Queue
 from broadcaster.queues.envelopes import open_envelope, seal
 from broadcaster.queues.failed import FailedStore
+from broadcaster.queues.outcomes import Verdict
 from broadcaster.queues.rq import RqQueue, deliver
 from broadcaster.queues.working import Size, WorkedQueue
 from tests.drivers.redis_servers import RedisServer
@@ -126,6 +127,24 @@ def test_a_queue_is_paused_and_resumed(redis_server: RedisServer) -> None:
 
     assert sizes["mail"] == Size(1, 0, 0, paused=True)
     assert drivers.scripted.ids == ["message-2", "message-1"]
+
+
+def hand_on(body: str) -> None:
+    """Do what a job of an application's own does."""
+    QUEUES[-1].run(body)
+
+
+QUEUES: list[RqQueue] = []
+
+
+def test_a_worker_of_ours_tells_what_jobs_of_an_application_came_to(redis_server: RedisServer) -> None:
+    queue = RqQueue(Drivers(), url=redis_server.url(), job=f"{__name__}.hand_on")
+    QUEUES.append(queue)
+    queue.push([envelope(1), envelope(2)])
+
+    outcomes = work(queue, max_jobs=2)
+
+    assert [outcome.verdict for outcome in outcomes] == [Verdict.DELIVERED] * 2
 
 
 def test_what_waits_for_its_time_is_counted_and_dropped(redis_server: RedisServer) -> None:

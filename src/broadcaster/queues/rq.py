@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -31,18 +32,27 @@ _URL = "redis://127.0.0.1:6379"
 _JOB = "broadcaster.queues.rq.deliver"
 _KEPT_SECONDS = 60
 
-_working: ContextVar[Callable[[str], None]] = ContextVar("broadcaster_rq_working")
+
+@dataclass(frozen=True, slots=True)
+class _AtWork:
+    """Whose jobs a worker of ours is doing, and what the last one came to."""
+
+    queue: RqQueue
+    outcomes: deque[Outcome]
+
+
+_at_work: ContextVar[_AtWork] = ContextVar("broadcaster_rq_at_work")
 
 
 def deliver(body: str) -> None:
     """Deliver the envelope *body*, in a worker that `broadcaster work` started: what RQ calls."""
-    run = _working.get(None)
-    if run is None:
+    at_work = _at_work.get(None)
+    if at_work is None:
         raise ConfigurationError(
             "queue 'rq': only `broadcaster work` knows the drivers; for `rq worker` name a function of your"
             " own, as in RqQueue(..., job='shop.jobs.deliver')"
         )
-    run(body)
+    at_work.queue.run(body)
 
 
 class RqQueue:
@@ -106,6 +116,8 @@ class RqQueue:
         outcome = self._runner.run(body.encode())
         if outcome.again is not None:
             self._put([(outcome.again, outcome.pause)])
+        if (at_work := _at_work.get(None)) is not None:
+            at_work.outcomes.append(outcome)
         return outcome
 
     def worker(self, options: WorkOptions, *, report: Callable[[Outcome], None]) -> Worker:
@@ -186,11 +198,11 @@ class RqQueue:
             outcome=lambda: outcomes.pop() if outcomes else None,
             rescue=self._rescue,
         )
-        working = _working.set(lambda body: outcomes.append(self.run(body)))
+        at_work = _at_work.set(_AtWork(self, outcomes))
         try:
             worker.loop(progress, self._paused, drain=options.once or options.stop_when_empty)
         finally:
-            _working.reset(working)
+            _at_work.reset(at_work)
 
     def _rescue(self, body: str, reason: str) -> None:
         self._runner.abandon(body.encode(), reason)
