@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from broadcaster.queues.base import Queue
 from broadcaster.queues.failed import FailedStore
@@ -18,8 +18,9 @@ class WorkOptions:
     """How a worker works.
 
     It takes from *queues* in that order: what waits in the first goes before all else. Up to *concurrency*
-    batches are delivered at the same time. It ends after one batch with *once*, when nothing is ready with
-    *stop_when_empty*, and after *max_jobs* or *max_seconds*.
+    batches are delivered at the same time. It ends after one batch, or none, with *once*, when nothing is
+    ready with *stop_when_empty*, and after *max_jobs* or *max_seconds*. After a `stop()` it has *grace*
+    seconds to finish what it holds.
     """
 
     queues: tuple[str, ...] = ("default",)
@@ -28,6 +29,7 @@ class WorkOptions:
     stop_when_empty: bool = False
     max_jobs: int | None = None
     max_seconds: float | None = None
+    grace: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Worker(Protocol):
         """Take no more; safe in a signal handler and in another thread, and harmless when repeated."""
 
 
+@runtime_checkable
 class WorkedQueue(Queue, Protocol):
     """A queue whose workers are ours to run, with `broadcaster work`."""
 
