@@ -16,6 +16,9 @@ import nox
 REDIS = {"redis-cli": "redis-tools", "redis-server": "redis-server"}
 """The programs of Redis, and the Debian packages that hold them."""
 
+RABBITMQ = {"epmd": "erlang-base", "rabbitmq-server": "rabbitmq-server"}
+"""The same of RabbitMQ, whose tests start nodes of their own."""
+
 
 def pythons() -> list[str]:
     """Return the supported versions that are installed here; nothing is downloaded."""
@@ -61,7 +64,7 @@ def need(session: nox.Session, programs: dict[str, str]) -> None:
 @nox.session(python=pythons())
 def tests(session: nox.Session) -> None:
     """Run the test-suite on every Python that is here, on two cores; a module stays on one of them."""
-    need(session, REDIS)
+    need(session, REDIS | RABBITMQ)
     install(session, "test")
     session.run("pytest", "--numprocesses=2", "--dist=loadfile", *session.posargs)
 

@@ -116,6 +116,8 @@ DIFFERENT = {
     "manager.BroadcastManager._atake": "only coroutines leave what may block to threads",
     "queues.celery.CeleryQueue.aclose": "its client blocks, so a thread uses it",
     "queues.celery.CeleryQueue.apush": "its client blocks, so a thread uses it",
+    "queues.dramatiq.DramatiqQueue.aclose": "a thread closes, since the clients block",
+    "queues.dramatiq.DramatiqQueue.apush": "a thread pushes, since the clients block",
     "queues.memory.MemoryQueue.aclose": "a thread waits for the end of the other thread",
     "queues.memory.MemoryQueue.apush": "only waiting for room is left to a thread",
     "queues.rq.RqQueue.aclose": "its client blocks, so a thread uses it",
@@ -406,7 +408,7 @@ def test_a_third_party_package_has_one_module_that_imports_it() -> None:
 
 
 def test_the_manager_loads_no_client_and_no_server() -> None:
-    clients = {"ably", "aiohttp", "pusher", "redis", "urllib3"}
+    clients = {"ably", "aiohttp", "dramatiq", "pika", "pusher", "redis", "urllib3"}
     others = {"httptools", "pytest", "rich", "typer", "uvloop", "websockets"}
     program = "import sys, broadcaster.manager; print(*sys.modules)"
 

@@ -16,6 +16,7 @@ QueueFactory: TypeAlias = Callable[[Drivers], Queue]
 
 _OWN = {
     "celery": "broadcaster.queues.celery:CeleryQueue",
+    "dramatiq": "broadcaster.queues.dramatiq:DramatiqQueue",
     "memory": "broadcaster.queues.memory:MemoryQueue",
     "rq": "broadcaster.queues.rq:RqQueue",
 }

@@ -1,0 +1,140 @@
+"""Brokers of dramatiq's, set up so that what a dead worker held is handed out again soon."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from broadcaster.errors import ConfigurationError
+from broadcaster.queues._dramatiq_package import (
+    Middleware,
+    MiddlewareError,
+    RabbitmqBroker,
+    RedisBroker,
+    dramatiq,
+)
+
+__all__ = ["Patience", "make_broker"]
+
+_PUSH_SECONDS = 10.0
+
+
+def make_broker(
+    url: str, *, prefix: str = "broadcaster", dead_after: float = 15.0, look_every: float = 5.0
+) -> dramatiq.Broker:
+    """Return a broker of dramatiq's that hands out soon what a dead worker held.
+
+    *url* is that of Redis (`redis://`, `rediss://`) or of RabbitMQ (`amqp://`, `amqps://`); options in it go
+    before ours. A worker counts as dead when nothing was heard of it for *dead_after* seconds. On Redis the
+    others look for that every *look_every* seconds; RabbitMQ notices by itself, and at once where a
+    connection broke. *prefix* keeps the keys on Redis apart.
+    """
+    match urlsplit(url).scheme:
+        case "redis" | "rediss":
+            return _redis_broker(url, prefix, dead_after, look_every)
+        case "amqp" | "amqps":
+            return _rabbitmq_broker(url, dead_after)
+        case scheme:
+            raise ConfigurationError(
+                f"queue 'dramatiq' has a URL of the kind {scheme!r}; known: amqp, amqps, redis, rediss"
+            )
+
+
+class Patience(Middleware):
+    """Ends the attempts to enqueue: dramatiq makes six on RabbitMQ, each of which may take its time."""
+
+    _until = threading.local()
+
+    @classmethod
+    @contextmanager
+    def of_this_thread(cls) -> Iterator[None]:
+        """Begin no attempt later than a few seconds from now."""
+        cls._until.value = time.monotonic() + _PUSH_SECONDS
+        try:
+            yield
+        finally:
+            cls._until.value = math.inf
+
+    def before_enqueue(self, broker: dramatiq.Broker, message: Any, delay: Any) -> None:
+        """Raise where it is too late."""
+        if time.monotonic() > getattr(self._until, "value", math.inf):
+            raise _TooLateError("it takes too long")
+
+
+class _TooLateError(MiddlewareError):
+    """The time that enqueueing may take is over."""
+
+
+def _redis_broker(url: str, prefix: str, dead_after: float, look_every: float) -> dramatiq.Broker:
+    # It needs a client, and RabbitMQ does not.
+    from broadcaster.drivers._redis_package import client_of
+
+    return _RedisBroker(
+        look_every=look_every,
+        client=client_of(url, who="queue 'dramatiq'"),
+        namespace=prefix,
+        heartbeat_timeout=round(dead_after * 1_000),
+        middleware=[],
+    )
+
+
+def _rabbitmq_broker(url: str, dead_after: float) -> dramatiq.Broker:
+    options = {
+        # The server waits for two of them.
+        "heartbeat": max(1, round(dead_after / 2)),
+        "connection_attempts": 1,
+        "socket_timeout": 3,
+        "stack_timeout": 5,
+        "blocked_connection_timeout": _PUSH_SECONDS,
+    }
+    parts = urlsplit(url)
+    query = urlencode(options | dict(parse_qsl(parts.query)))
+    try:
+        return RabbitmqBroker(url=parts._replace(query=query).geturl(), confirm_delivery=True, middleware=[])
+    except ValueError:
+        # What it says may repeat a password.
+        raise ConfigurationError(
+            "queue 'dramatiq': 'url' is expected as amqp://user:password@host:port/vhost"
+        ) from None
+
+
+class _RedisBroker(RedisBroker):
+    """Looks for dead workers by the clock.
+
+    By chance, as dramatiq does it, a queue where little happens waits long, and a busy one pays often.
+    """
+
+    def __init__(self, *, look_every: float, **options: Any) -> None:
+        super().__init__(**options)  # type: ignore[no-untyped-call]
+        self._look_every = look_every
+        self._looked = threading.local()
+        self._consumed: set[str] = set()
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5_000) -> dramatiq.Consumer:
+        """Consume from a queue; a second time as another worker.
+
+        Where the connection broke, the consumer before may have fetched what it never heard of. That waits
+        for the death of the worker, which would go on living.
+        """
+        if queue_name in self._consumed:
+            self.broker_id = str(uuid.uuid4())
+        self._consumed.add(queue_name)
+        return super().consume(queue_name, prefetch, timeout)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.connection_pool.disconnect()
+
+    def _should_do_maintenance(self, command: str) -> int:
+        # A queue is looked after by the thread that fetches from it: there is one for each.
+        now = time.monotonic()
+        if command != "fetch" or now < getattr(self._looked, "again", 0.0):
+            return 0
+        self._looked.again = now + self._look_every
+        return 1

@@ -1,0 +1,146 @@
+"""A broker of dramatiq's as a worker of ours needs it: its threads fetch, and ours deliver in batches."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from broadcaster.queues._broker_side import Side
+from broadcaster.queues._broker_worker import AT_ONCE, Consumer, Fetched, Held
+from broadcaster.queues._dramatiq_package import ConsumerThread, RedisBroker, dramatiq
+from broadcaster.queues.outcomes import Outcome
+
+__all__ = ["Post", "body_of"]
+
+_logger = logging.getLogger("broadcaster.queue")
+
+_POLL_MILLISECONDS = 100
+_MOST_DELAYED = 1_000
+_END_SECONDS = 10.0
+
+
+class Post:
+    """What a `BrokerWorker` asks for, of *broker* and of what is kept on its *side*.
+
+    *reached* turns trouble with the broker into a `DeliveryError`.
+    """
+
+    def __init__(
+        self,
+        broker: dramatiq.Broker,
+        side: Side,
+        *,
+        names: dict[str, str],
+        concurrency: int,
+        deliver: Callable[[Sequence[bytes]], list[Outcome]],
+        again: Callable[[Outcome], None],
+        reached: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._broker = broker
+        self._side = side
+        self._names = names
+        # Two batches for each thread: one that it delivers, and one that is there when it is done.
+        self._prefetch = min(2 * AT_ONCE * concurrency, 65_535)
+        self._queues = {name: queue for queue, name in names.items()}
+        self._threads: dict[str, ConsumerThread] = {}
+        self._reached = reached
+        self.deliver = deliver
+        self.again = again
+
+    def consumers(self, queue: str, fetched: Fetched) -> list[Consumer]:
+        """Fetch from *queue*, and from that of what is delayed, whose messages go over into it when due."""
+        name = self._names[queue]
+        self._threads[name] = ready = self._thread(name, self._prefetch, fetched)
+        delayed = self._thread(f"{name}.DQ", _MOST_DELAYED, fetched)
+        for thread in (ready, delayed):
+            thread.start()
+        return [_Consumer(ready), _Consumer(delayed)]
+
+    def held(self, item: Any) -> Held:
+        """Return what a thread of dramatiq's has fetched."""
+        name = item.message.queue_name
+        return _Held(item.message, self._queues[name], self._threads[name], self._reached)
+
+    def ready(self, queues: Iterable[str]) -> int:
+        """Return how much waits in *queues*."""
+        with self._reached():
+            return self._side.ready(queues)
+
+    def paused(self) -> frozenset[str]:
+        """Return the queues that are paused; it is asked every second, which is a sign of life besides."""
+        with self._reached():
+            if isinstance(self._broker, RedisBroker):
+                # Any command is one. Consumers that have their hands full send none.
+                self._broker.do_qsize(next(iter(self._names.values())))
+            return self._side.paused()
+
+    def _thread(self, name: str, prefetch: int, fetched: Fetched) -> ConsumerThread:
+        return ConsumerThread(
+            broker=self._broker,
+            queue_name=name,
+            prefetch=prefetch,
+            work_queue=fetched,
+            worker_timeout=_POLL_MILLISECONDS,
+        )
+
+
+class _Held:
+    """A message that the consumer of *thread* has fetched."""
+
+    def __init__(
+        self,
+        message: dramatiq.MessageProxy,
+        queue: str,
+        thread: ConsumerThread,
+        reached: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self.message = message
+        self.queue = queue
+        self.body = body_of(message)
+        self._thread = thread
+        self._reached = reached
+
+    def ack(self) -> None:
+        # The present one: where the connection broke, the broker hands out again what the one before had.
+        if (consumer := self._thread.consumer) is not None:
+            with self._reached():
+                consumer.ack(self.message)
+
+
+class _Consumer:
+    """A thread of dramatiq's that fetches."""
+
+    def __init__(self, thread: ConsumerThread) -> None:
+        self._thread = thread
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def end(self, left: Callable[[], Iterable[Held]]) -> None:
+        until = time.monotonic() + _END_SECONDS
+        while self._thread.is_alive() and time.monotonic() < until:
+            # More than once: a thread that begins only now says after the first time that it runs.
+            self._thread.stop()
+            self._thread.join(0.1)
+        messages = [held.message for held in left() if isinstance(held, _Held)]
+        # On Redis it may have fetched some that it has not handed on yet.
+        cache = getattr(self._thread.consumer, "message_cache", ())
+        messages += [dramatiq.MessageProxy(dramatiq.Message.decode(data)) for data in cache]
+        try:
+            if messages:
+                self._thread.requeue_messages(messages)
+            self._thread.close()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the broker hands out again what it had
+            _logger.warning("a consumer could not give back what it held: %r", error)
+
+
+def body_of(message: Any) -> bytes:
+    """Return the envelope in a message of dramatiq's; what is none is told by whoever opens it."""
+    match message.args:
+        case [str() as text]:
+            return text.encode(errors="surrogatepass")
+        case other:
+            return repr(other).encode(errors="backslashreplace")

@@ -1,0 +1,362 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import dramatiq
+import pytest
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.brokers.stub import StubBroker
+
+from broadcaster.errors import ConfigurationError, DeliveryError
+from broadcaster.messages import Message
+from broadcaster.queues._broker_worker import BrokerWorker
+from broadcaster.queues.base import Queue
+from broadcaster.queues.dramatiq import DramatiqQueue, make_broker
+from broadcaster.queues.failed import FailedStore, MemoryFailedStore
+from broadcaster.queues.outcomes import Outcome, Verdict
+from broadcaster.queues.working import Size, WorkOptions
+from tests.drivers.redis_servers import RedisServer
+from tests.queues.contract import SECONDS, Drivers, QueueContract, away, envelope, until
+from tests.queues.rabbitmq_server import RabbitServer
+
+
+@contextmanager
+def working(queue: Queue, **options: Any) -> Iterator[list[Outcome]]:
+    """Have a worker deliver what *queue* holds; the value are the outcomes."""
+    assert isinstance(queue, DramatiqQueue)
+    outcomes: list[Outcome] = []
+    worker = queue.worker(WorkOptions(**options), report=outcomes.append)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield outcomes
+    finally:
+        worker.stop()
+        thread.join(SECONDS)
+        assert not thread.is_alive()
+
+
+def work(queue: DramatiqQueue, **options: Any) -> list[Outcome]:
+    """Work until there is nothing more to do."""
+    outcomes: list[Outcome] = []
+    queue.worker(WorkOptions(**{"stop_when_empty": True, **options}), report=outcomes.append).run()
+    return outcomes
+
+
+def fetches(thread: threading.Thread, queue: str) -> bool:
+    return f".{queue}" in getattr(thread, "queue_name", "")
+
+
+class DramatiqContract(QueueContract):
+    def failed(self, queue: Queue) -> FailedStore:
+        assert isinstance(queue, DramatiqQueue)
+        return queue.failed
+
+    def working(self, queue: Queue) -> AbstractContextManager[Any]:
+        return working(queue)
+
+
+class TestDramatiqQueueOnRedis(DramatiqContract):
+    @pytest.fixture(autouse=True)
+    def _server(self, redis_server: RedisServer) -> None:
+        self.server = redis_server
+
+    def queue(self, drivers: Drivers) -> Queue:
+        return DramatiqQueue(drivers, url=self.server.url())
+
+
+class TestDramatiqQueueOnRabbitmq(DramatiqContract):
+    @pytest.fixture(autouse=True)
+    def _server(self, rabbit_server: RabbitServer, request: pytest.FixtureRequest) -> None:
+        self.server = rabbit_server
+        self.prefix = str(request.node.name)
+
+    def queue(self, drivers: Drivers) -> Queue:
+        return DramatiqQueue(drivers, url=self.server.url(), prefix=self.prefix)
+
+    def test_of_what_is_unique_one_waits_until_it_is_done_with(self, made: Queue, drivers: Drivers) -> None:
+        assert not made.capabilities.unique
+        with pytest.raises(ConfigurationError, match="RabbitMQ has no place for its lock"):
+            made.push([envelope(1), envelope(2, unique="stock", unique_for=60.0)])
+
+    def test_a_lock_is_given_back_when_its_event_is_given_up(self, made: Queue, drivers: Drivers) -> None:
+        """There are none."""
+
+
+@pytest.fixture
+def drivers() -> Drivers:
+    return Drivers()
+
+
+@pytest.fixture(params=["redis", "rabbitmq"])
+def queue(request: pytest.FixtureRequest, drivers: Drivers) -> Iterator[DramatiqQueue]:
+    """Return a queue on each of the brokers, which is empty."""
+    server = request.getfixturevalue("redis_server" if request.param == "redis" else "rabbit_server")
+    prefix = request.node.name.partition("[")[0]
+    queue = DramatiqQueue(drivers, url=server.url(), prefix=prefix)
+    yield queue
+    queue.close()
+
+
+@pytest.fixture
+def on_redis(redis_server: RedisServer, drivers: Drivers) -> Iterator[DramatiqQueue]:
+    queue = DramatiqQueue(drivers, url=redis_server.url())
+    yield queue
+    queue.close()
+
+
+def test_what_waits_in_the_first_queue_goes_before_all_else(queue: DramatiqQueue, drivers: Drivers) -> None:
+    let_go, deliver = threading.Event(), drivers.scripted.deliver_many
+
+    def held(messages: Sequence[Message]) -> None:
+        assert let_go.wait(SECONDS)
+        deliver(messages)
+
+    drivers.scripted.deliver_many = held  # type: ignore[method-assign]
+    queue.push([envelope(0, queue="later")])
+    worker = queue.worker(WorkOptions(queues=("first", "later")), report=lambda outcome: None)
+    assert isinstance(worker, BrokerWorker)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    until(lambda: worker._running)
+
+    for number in range(1, 11):
+        queue.push([envelope(number, queue="later"), envelope(100 + number, queue="first")])
+    until(lambda: worker._fetched.qsize() == 20)
+    let_go.set()
+    until(lambda: len(drivers.scripted.ids) == 21)
+
+    worker.stop()
+    thread.join(SECONDS)
+    expected = [0, *range(101, 111), *range(1, 11)]
+    assert drivers.scripted.ids == [f"message-{number}" for number in expected]
+
+
+def test_what_is_ready_is_delivered_in_batches(queue: DramatiqQueue, drivers: Drivers) -> None:
+    queue.push([envelope(number) for number in range(50)])
+
+    outcomes = work(queue)
+
+    assert [outcome.verdict for outcome in outcomes] == [Verdict.DELIVERED] * 50
+    assert drivers.scripted.ids == [f"message-{number}" for number in range(50)]
+    assert max(drivers.scripted.batches) > 10
+
+
+def test_a_worker_stops_after_so_many_jobs_and_gives_back_the_others(
+    queue: DramatiqQueue, drivers: Drivers
+) -> None:
+    queue.push([envelope(number) for number in range(30)])
+
+    assert len(work(queue, max_jobs=7, concurrency=2)) == 7
+    assert len(work(queue, once=True)) >= 1
+    work(queue)
+
+    assert sorted(drivers.scripted.ids) == sorted(f"message-{number}" for number in range(30))
+
+
+def test_a_worker_stops_when_nothing_is_ready_or_its_time_is_over(queue: DramatiqQueue) -> None:
+    assert work(queue) == []
+    assert work(queue, once=True) == []
+    assert work(queue, stop_when_empty=False, max_seconds=0.3) == []
+
+
+def test_a_worker_that_is_stopped_before_it_began_ends(queue: DramatiqQueue) -> None:
+    started = time.monotonic()
+
+    for _ in range(5):
+        worker = queue.worker(WorkOptions(), report=lambda outcome: None)
+        worker.stop()
+        worker.run()
+
+    assert time.monotonic() - started < 10
+    assert not any(fetches(thread, "default") for thread in threading.enumerate())
+
+
+def test_several_threads_deliver_at_the_same_time(queue: DramatiqQueue, drivers: Drivers) -> None:
+    queue.push([envelope(number) for number in range(50)])
+
+    work(queue, concurrency=4)
+
+    assert sorted(drivers.scripted.ids) == sorted(f"message-{number}" for number in range(50))
+
+
+async def test_threads_and_coroutines_push_at_the_same_time(queue: DramatiqQueue, drivers: Drivers) -> None:
+    threads = [threading.Thread(target=queue.push, args=[[envelope(number)]]) for number in range(10)]
+
+    for thread in threads:
+        thread.start()
+    await asyncio.gather(*(queue.apush([envelope(number)]) for number in range(10, 20)))
+    for thread in threads:
+        thread.join(SECONDS)
+
+    await asyncio.to_thread(work, queue)
+    assert sorted(drivers.scripted.ids) == sorted(f"message-{number}" for number in range(20))
+
+
+def test_a_process_that_forks_off_pushes_over_connections_of_its_own(
+    queue: DramatiqQueue, drivers: Drivers
+) -> None:
+    queue.push([envelope(1)])
+
+    child = os.fork()
+    if child == 0:
+        queue.push([envelope(2)])
+        os._exit(0)
+    queue.push([envelope(3)])
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    work(queue)
+    assert sorted(drivers.scripted.ids) == ["message-1", "message-2", "message-3"]
+
+
+@pytest.mark.parametrize("name", ["my mail", "mail/eu", "", "mail.DQ", "mail.XQ", "x" * 200, "größe", "a\n"])
+def test_a_queue_that_dramatiq_cannot_name_is_refused(redis_server: RedisServer, name: str) -> None:
+    queue = DramatiqQueue(Drivers(), url=redis_server.url())
+
+    with pytest.raises(ConfigurationError, match=r"dramatiq can have no queue named 'broadcaster\."):
+        queue.push([envelope(1), envelope(2, queue=name)])
+    with pytest.raises(ConfigurationError, match="dramatiq can have no queue named"):
+        queue.worker(WorkOptions(queues=(name,)), report=lambda outcome: None)
+    assert redis_server.client().keys() == []
+
+
+def test_nothing_is_pickled(on_redis: DramatiqQueue, redis_server: RedisServer) -> None:
+    before = dramatiq.get_encoder()
+    dramatiq.set_encoder(dramatiq.PickleEncoder())
+    try:
+        with pytest.raises(ConfigurationError, match="events are queued as JSON only"):
+            on_redis.push([envelope()])
+    finally:
+        dramatiq.set_encoder(before)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1", "127.0.0.1:6379", "redis://secret@a:x", "amqp://secret@a:x"]
+)
+def test_a_url_that_is_none_is_refused_and_not_told(url: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        make_broker(url)
+
+    assert "secret" not in str(error.value)
+
+
+def test_a_broker_for_something_else_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="cannot use a StubBroker"):
+        DramatiqQueue(Drivers(), broker=StubBroker())
+
+
+def test_options_in_a_url_go_before_ours() -> None:
+    broker: Any = make_broker("amqp://guest:guest@127.0.0.1?heartbeat=77")
+
+    assert broker.parameters.heartbeat == 77
+    assert broker.parameters.stack_timeout == 5
+
+
+def test_workers_of_dramatiq_deliver_too(redis_server: RedisServer, drivers: Drivers) -> None:
+    broker = RedisBroker(url=redis_server.url())  # type: ignore[no-untyped-call]
+    queue = DramatiqQueue(drivers, broker=broker, prefix="shop", store=MemoryFailedStore())
+    drivers.scripted.errors += [away()]
+    queue.push([envelope(1, tries=2), envelope(2)])
+
+    worker = dramatiq.Worker(broker, worker_timeout=50, worker_threads=1)
+    worker.start()
+    until(lambda: len(drivers.scripted.delivered) == 2)
+    worker.stop()
+
+    assert sorted(drivers.scripted.ids) == ["message-1", "message-2"]
+    queue.close()
+    assert broker.client.ping()
+
+
+def test_what_is_no_envelope_counts_as_failed(on_redis: DramatiqQueue) -> None:
+    on_redis._brokers.value.enqueue(
+        dramatiq.Message(
+            queue_name="broadcaster.default",
+            actor_name="broadcaster.deliver",
+            args=(7,),
+            kwargs={},
+            options={},
+        )
+    )
+
+    [outcome] = work(on_redis)
+
+    assert outcome.verdict is Verdict.UNREADABLE
+    assert [failed.body for failed in on_redis.failed.list()] == [b"(7,)"]
+
+
+def test_on_redis_the_sizes_of_all_queues_are_told(
+    on_redis: DramatiqQueue, redis_server: RedisServer
+) -> None:
+    on_redis.push([envelope(1), envelope(2), envelope(3, queue="mail", delay=60.0)])
+    on_redis.pause("news")
+
+    another = DramatiqQueue(Drivers(), url=redis_server.url())
+
+    assert another.sizes() == {
+        "default": Size(2, 0, 0),
+        "mail": Size(0, 1, 0),
+        "news": Size(0, 0, 0, paused=True),
+    }
+
+
+def test_on_rabbitmq_the_sizes_of_known_queues_are_told(rabbit_server: RabbitServer) -> None:
+    queue = DramatiqQueue(Drivers(), url=rabbit_server.url(), prefix="sizes")
+    queue.push([envelope(1), envelope(2), envelope(3, queue="mail")])
+
+    assert queue.sizes() == {"default": Size(2), "mail": Size(1)}
+    queue.close()
+
+
+def test_a_queue_that_is_cleared_is_empty(queue: DramatiqQueue, drivers: Drivers) -> None:
+    queue.push([envelope(number) for number in range(20)])
+    queue.push([envelope(1, delay=60.0), envelope(2, queue="mail")])
+
+    assert [queue.clear("default"), queue.clear("default")] == [21, 0]
+    work(queue, queues=("default", "mail"))
+
+    assert drivers.scripted.ids == ["message-2"]
+
+
+def test_what_is_cleared_gives_back_its_locks(on_redis: DramatiqQueue) -> None:
+    on_redis.push([envelope(number) for number in range(600)])
+    on_redis.push([envelope(1, unique="stock", unique_for=60.0)])
+
+    assert on_redis.clear("default") == 601
+
+    on_redis.push([envelope(2, unique="stock", unique_for=60.0)])
+    assert on_redis.sizes() == {"default": Size(1, 0, 0)}
+
+
+def test_from_a_queue_that_is_paused_nothing_is_taken(on_redis: DramatiqQueue, drivers: Drivers) -> None:
+    on_redis.pause("mail")
+    on_redis.push([envelope(1, queue="mail"), envelope(2)])
+
+    with working(on_redis, queues=("mail", "default")):
+        until(lambda: drivers.scripted.ids == ["message-2"])
+        assert on_redis.sizes()["mail"] == Size(1, 0, 0, paused=True)
+        on_redis.resume("mail")
+        until(lambda: drivers.scripted.ids == ["message-2", "message-1"])
+        on_redis.pause("mail")
+        until(lambda: not any(fetches(thread, "mail") for thread in threading.enumerate()))
+        on_redis.push([envelope(3, queue="mail"), envelope(4)])
+        until(lambda: drivers.scripted.ids == ["message-2", "message-1", "message-4"])
+        assert on_redis.sizes()["mail"].ready == 1
+
+
+def test_a_push_that_fails_gives_its_lock_back(redis_server: RedisServer) -> None:
+    queue = DramatiqQueue(Drivers(), url=redis_server.url())
+    client = redis_server.client()
+    client.execute_command("SET", "broadcaster:broadcaster.default.msgs", "no hash")
+
+    with pytest.raises(DeliveryError) as error:
+        queue.push([envelope(unique="stock", unique_for=60.0)])
+
+    assert error.value.retryable
+    assert client.keys("*:lock:*") == []
