@@ -122,6 +122,8 @@ DIFFERENT = {
     "queues.memory.MemoryQueue.apush": "only waiting for room is left to a thread",
     "queues.rq.RqQueue.aclose": "its client blocks, so a thread uses it",
     "queues.rq.RqQueue.apush": "its client blocks, so a thread uses it",
+    "queues.sqlite.SqliteQueue.aclose": "a thread closes the file",
+    "queues.sqlite.SqliteQueue.apush": "a thread waits for the disk",
     "rules.calls.Call.amade": "only coroutines wait for async functions, and leave others to threads",
     "rules.calls.arun": "only coroutines leave what may block to threads",
 }

@@ -19,6 +19,7 @@ _OWN = {
     "dramatiq": "broadcaster.queues.dramatiq:DramatiqQueue",
     "memory": "broadcaster.queues.memory:MemoryQueue",
     "rq": "broadcaster.queues.rq:RqQueue",
+    "sqlite": "broadcaster.queues.sqlite:SqliteQueue",
 }
 
 

@@ -56,8 +56,10 @@ class Worker(Protocol):
 class WorkedQueue(Queue, Protocol):
     """A queue whose workers are ours to run, with `broadcaster work`."""
 
-    failed: FailedStore
-    """What was given up."""
+    @property
+    def failed(self) -> FailedStore:
+        """What was given up."""
+        ...
 
     def worker(self, options: WorkOptions, *, report: Callable[[Outcome], None]) -> Worker:
         """Return a worker; *report* is told what became of each envelope, in whatever thread that was."""

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from broadcaster.errors import DeliveryError
+from broadcaster.queues._gathered import Gathered
+from tests.queues.contract import SECONDS, until
+
+
+def full() -> DeliveryError:
+    return DeliveryError("full", driver="disk", retryable=True)
+
+
+class Disk:
+    """Keeps what is written; the first write waits to be let go, and one that holds `full` fails."""
+
+    def __init__(self) -> None:
+        self.writes: list[list[str]] = []
+        self.let_go = threading.Event()
+        self.gathered = Gathered(self.write)
+        self.errors: list[DeliveryError] = []
+
+    def write(self, items: Sequence[str]) -> None:
+        if not self.writes:
+            self.writes.append([*items])
+            assert self.let_go.wait(SECONDS)
+            return
+        self.writes.append([*items])
+        if "full" in items:
+            raise full()
+
+    def threads(self, *items: str) -> list[threading.Thread]:
+        """Have each item written by a thread of its own, all after the first while that writes."""
+        threads = [threading.Thread(target=self.write_one, args=[item]) for item in items]
+        for number, thread in enumerate(threads, 1):
+            thread.start()
+            until(lambda number=number: self.seen() == number)  # type: ignore[misc]
+        return threads
+
+    def write_one(self, item: str) -> None:
+        try:
+            self.gathered.write([item])
+        except DeliveryError as error:
+            self.errors.append(error)
+
+    def seen(self) -> int:
+        return len(self.gathered._waiting.value.shares)
+
+
+def test_what_comes_while_it_writes_is_written_at_once() -> None:
+    disk = Disk()
+    threads = disk.threads("a", "b", "c", "d")
+
+    disk.let_go.set()
+    for thread in threads:
+        thread.join(SECONDS)
+
+    assert disk.writes == [["a"], ["b", "c", "d"]]
+
+
+def test_one_that_cannot_be_written_does_not_keep_the_others_out() -> None:
+    disk = Disk()
+    threads = disk.threads("a", "b", "full", "c", "d")
+
+    disk.let_go.set()
+    for thread in threads:
+        thread.join(SECONDS)
+
+    assert len(disk.errors) == 1
+    assert sorted(item for items in disk.writes if "full" not in items for item in items) == [
+        "a",
+        "b",
+        "c",
+        "d",
+    ]
+
+
+def test_alone_it_is_written_as_it_is() -> None:
+    written: list[list[int]] = []
+    gathered = Gathered[int](lambda items: written.append([*items]))
+
+    gathered.write([1, 2])
+    gathered.write([3])
+
+    assert written == [[1, 2], [3]]
+
+
+def test_an_error_reaches_who_writes() -> None:
+    def write(items: Sequence[int]) -> None:
+        raise full()
+
+    with pytest.raises(DeliveryError, match="full"):
+        Gathered(write).write([1])
