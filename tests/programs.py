@@ -7,21 +7,30 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 __all__ = ["broadcaster", "python"]
 
 
 @contextmanager
 def broadcaster(
-    *arguments: str, stdout: int | None = None, env: Mapping[str, str] | None = None
+    *arguments: str,
+    stdout: int | None = None,
+    env: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run `broadcaster` with *arguments*, with *env* and no other variables of ours."""
+    """Run `broadcaster` with *arguments* in *folder*, with *env* and no other variables of ours."""
     clean = {
         name: value for name, value in os.environ.items() if not name.startswith(("PUSHER_", "BROADCAST_"))
     }
     command = [sys.executable, "-m", "broadcaster", *arguments]
     with subprocess.Popen(
-        command, env=clean | dict(env or {}), stdout=stdout, stderr=subprocess.PIPE, text=True
+        command,
+        env=clean | dict(env or {}),
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
     ) as process:
         try:
             yield process

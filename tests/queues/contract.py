@@ -24,12 +24,12 @@ __all__ = ["SECONDS", "Drivers", "QueueContract", "Scripted", "envelope", "until
 SECONDS = 20.0
 
 
-def until(condition: Callable[[], Any]) -> Any:
-    """Return what *condition* returns once that is true; fail when it is not in time."""
+def until(condition: Callable[[], Any], *, every: float = 0.002) -> Any:
+    """Return what *condition* returns once that is true, asking *every* so often; fail if that is late."""
     deadline, changed = time.monotonic() + SECONDS, threading.Event()
     while not (found := condition()):
         assert time.monotonic() < deadline, "the condition did not come true"
-        changed.wait(0.002)
+        changed.wait(every)
     return found
 
 

@@ -14,8 +14,10 @@ except ImportError as error:
 
 from broadcaster.cli.demo import demo
 from broadcaster.cli.listen import listen
+from broadcaster.cli.queue import queue
 from broadcaster.cli.restart import restart
 from broadcaster.cli.serve import serve
+from broadcaster.cli.work import work
 
 __all__ = ["app"]
 
@@ -28,6 +30,8 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(restart)
 app.command()(listen)
+app.command()(work)
+app.add_typer(queue, name="queue")
 app.command()(demo)
 
 

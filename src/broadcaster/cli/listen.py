@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
 from contextlib import suppress
 from typing import Annotated
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from broadcaster.channels import kind_of
+from broadcaster.cli._shown import printable, write_line
 from broadcaster.client import Channel, Client, Incoming
 from broadcaster.encoding import encode
 from broadcaster.errors import BroadcastError
@@ -94,8 +94,7 @@ async def _show(client: Client, name: str, events: list[str], count: int) -> Non
                 if console.is_terminal:
                     console.print(_line(incoming))
                 else:
-                    sys.stdout.write(encode(_fields(incoming)) + "\n")
-                    sys.stdout.flush()
+                    write_line(_fields(incoming))
                 shown += 1
                 if shown == count:
                     break
@@ -116,7 +115,5 @@ def _fields(incoming: Incoming) -> dict[str, object]:
 
 
 def _line(incoming: Incoming) -> Text:
-    data = incoming.data if isinstance(incoming.data, str) else encode(incoming.data)
-    # Printable: what others send must not steer this terminal.
-    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in data)
+    shown = printable(incoming.data if isinstance(incoming.data, str) else encode(incoming.data))
     return Text.assemble((time.strftime("%H:%M:%S"), "dim"), "  ", (incoming.name, "bold cyan"), "  ", shown)

@@ -1,0 +1,50 @@
+"""What is shown to people, who have a terminal, and to programs, who get lines of JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from broadcaster.encoding import encode
+
+__all__ = ["printable", "show", "write_line"]
+
+
+def printable(text: str) -> str:
+    """Return *text* without what would steer the terminal: others wrote it."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def show(rows: Sequence[Mapping[str, object]]) -> None:
+    """Show *rows*, which have the same keys, as a table, or as a line of JSON each."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        for row in rows:
+            write_line(row)
+        return
+    if not rows:
+        console.print("none")
+        return
+    table = Table(*rows[0], box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row.values()))
+    console.print(table)
+
+
+def write_line(fields: Mapping[str, object]) -> None:
+    """Write *fields* to stdout as a line of JSON, at once."""
+    sys.stdout.write(encode(dict(fields)) + "\n")
+    sys.stdout.flush()
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return "?"
+        case bool():
+            return "yes" if value else "no"
+    return printable(str(value))

@@ -1,0 +1,155 @@
+"""`broadcaster queue`: what waits, what was given up, and what may be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from broadcaster.cli._application import AppOption, EnvFileOption, opened, queue_of
+from broadcaster.cli._shown import show
+from broadcaster.errors import BroadcastError
+from broadcaster.queues.failed import Failed
+from broadcaster.queues.retries import retry as send_again
+from broadcaster.queues.working import WorkedQueue
+
+__all__ = ["queue"]
+
+queue = typer.Typer(
+    no_args_is_help=True, help="See what waits and what was given up, and what may be done about it."
+)
+
+_Names = Annotated[list[str], typer.Argument(help="Names of queues.")]
+
+
+@queue.command()
+def size(*, app: AppOption = None, env_file: EnvFileOption = None) -> None:
+    """Show how much waits in each queue, and how much of it workers hold."""
+    with _queue(app, env_file) as found:
+        show(
+            [
+                {
+                    "queue": name,
+                    "ready": size.ready,
+                    "delayed": size.delayed,
+                    "held": size.held,
+                    "paused": size.paused,
+                }
+                for name, size in sorted(found.sizes().items())
+            ]
+        )
+
+
+@queue.command()
+def failed(
+    *,
+    most: Annotated[int, typer.Option(help="How many, of the latest.", min=1)] = 100,
+    app: AppOption = None,
+    env_file: EnvFileOption = None,
+) -> None:
+    """Show what was given up, the latest first; not what it says."""
+    with _queue(app, env_file) as found:
+        show(
+            [
+                {
+                    "id": kept.id,
+                    "at": datetime.fromtimestamp(kept.at, UTC).isoformat(timespec="seconds"),
+                    "event": kept.name,
+                    "driver": kept.driver,
+                    "queue": kept.queue,
+                    "reason": kept.reason,
+                }
+                for kept in found.failed.list(most=most)
+            ]
+        )
+
+
+@queue.command()
+def retry(
+    ids: Annotated[list[str] | None, typer.Argument(help="Which, by their ids.")] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="All that was given up.")] = False,
+    app: AppOption = None,
+    env_file: EnvFileOption = None,
+) -> None:
+    """Let what was given up wait in its queue again, as if it had never been tried."""
+    if bool(ids) == everything:
+        raise typer.BadParameter("name ids, or --all", param_hint="ID")
+    with _queue(app, env_file) as found:
+        if everything:
+            given_up = [*reversed(found.failed.list(most=max(1, found.failed.count())))]
+        else:
+            given_up = [_find(found, failed_id) for failed_id in ids or []]
+        unreadable = send_again(found, given_up)
+        typer.echo(f"{len(given_up) - len(unreadable)} wait again")
+        if unreadable:
+            raise BroadcastError(
+                f"these cannot be read, and stay: {', '.join(kept.id for kept in unreadable)}"
+            )
+
+
+@queue.command()
+def forget(
+    ids: Annotated[list[str], typer.Argument(help="Which, by their ids.")],
+    *,
+    app: AppOption = None,
+    env_file: EnvFileOption = None,
+) -> None:
+    """Drop what was given up, by id."""
+    with _queue(app, env_file) as found:
+        for given_up in [_find(found, failed_id) for failed_id in ids]:
+            found.failed.forget(given_up.id)
+        typer.echo(f"{len(ids)} forgotten")
+
+
+@queue.command()
+def flush(*, app: AppOption = None, env_file: EnvFileOption = None) -> None:
+    """Drop all that was given up."""
+    with _queue(app, env_file) as found:
+        typer.echo(f"{found.failed.flush()} forgotten")
+
+
+@queue.command()
+def clear(names: _Names, *, app: AppOption = None, env_file: EnvFileOption = None) -> None:
+    """Drop what waits in queues; what workers hold stays."""
+    with _queue(app, env_file) as found:
+        typer.echo(f"{sum(found.clear(name) for name in names)} dropped")
+
+
+@queue.command()
+def pause(names: _Names, *, app: AppOption = None, env_file: EnvFileOption = None) -> None:
+    """Let no worker take from queues; what is sent waits."""
+    with _queue(app, env_file) as found:
+        for name in names:
+            found.pause(name)
+        typer.echo(f"paused: {', '.join(names)}")
+
+
+@queue.command()
+def resume(names: _Names, *, app: AppOption = None, env_file: EnvFileOption = None) -> None:
+    """Go on with queues."""
+    with _queue(app, env_file) as found:
+        for name in names:
+            found.resume(name)
+        typer.echo(f"resumed: {', '.join(names)}")
+
+
+@contextmanager
+def _queue(app: str | None, env_file: Path | None) -> Iterator[WorkedQueue]:
+    try:
+        with opened(app, env_file) as manager:
+            yield queue_of(manager)
+    except OSError as error:
+        raise BroadcastError(str(error)) from error
+
+
+def _find(found: WorkedQueue, failed_id: str) -> Failed:
+    if (kept := found.failed.find(failed_id)) is None:
+        raise BroadcastError(
+            f"nothing was given up under the id {failed_id!r}; `broadcaster queue failed` lists them"
+        )
+    return kept

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from broadcaster.__main__ import main
+from tests.programs import broadcaster
+from tests.queues.contract import SECONDS, until
+from tests.queues.sqlite_shop import Shop
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+def ended(*arguments: str, folder: Path, env: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """Return the exit status of `broadcaster` with *arguments*, and what it prints."""
+    with broadcaster(*arguments, stdout=subprocess.PIPE, env=env, folder=folder) as process:
+        output, errors = process.communicate(timeout=SECONDS)
+    return process.returncode, output, errors
+
+
+def test_every_job_is_a_line_of_json_where_there_is_no_terminal(shop: Shop) -> None:
+    shop.send("bread", "refuse")
+
+    status, output, _ = ended("work", "--app", "shop:broadcast", "--stop-when-empty", folder=shop.folder)
+
+    first, second = [json.loads(line) for line in output.splitlines()]
+    assert status == 0
+    assert (first["verdict"], first["event"], first["driver"]) == ("delivered", "Ordered", "pages")
+    assert (first["queue"], first["attempt"], len(first["id"])) == ("default", 1, 32)
+    assert second["verdict"] == "failed"
+    assert second["reason"] == "driver 'pages': refused"
+    assert "bread" not in output
+
+
+def test_the_drivers_and_hooks_of_the_application_are_there(shop: Shop) -> None:
+    shop.send("refuse")
+
+    ended("work", "--app", "shop:broadcast", "--stop-when-empty", folder=shop.folder)
+
+    assert len(shop.lines("failed", "refuse")) == 1
+
+
+def test_settings_come_from_the_environment_or_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "my.env").write_text("BROADCAST_QUEUE=sqlite\nBROADCAST_QUEUE_FILE=waiting.sqlite3\n")
+
+    status, _, errors = ended("work", "--env-file", "my.env", "--once", folder=tmp_path)
+
+    assert (status, errors) == (0, "broadcaster: working on default; Ctrl-C ends it\n")
+    assert (tmp_path / "waiting.sqlite3").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_it_finish_what_it_holds(shop: Shop, number: signal.Signals) -> None:
+    shop.send("wait")
+    with shop.work() as worker:
+        shop.until("begun")
+        worker.send_signal(number)
+        assert worker.stderr is not None
+        shop.let_go()
+        status = worker.wait(SECONDS)
+
+    assert status == 0
+    assert len(shop.lines("delivered")) == 1
+
+
+def test_what_it_cannot_finish_in_its_grace_is_given_back(shop: Shop) -> None:
+    shop.send("wait")
+    with shop.work("--grace", "0.1") as worker:
+        shop.until("begun")
+        worker.send_signal(signal.SIGTERM)
+        _, errors = worker.communicate(timeout=SECONDS)
+
+    assert worker.returncode == 0
+    assert "the time is over, and 1 events were given back to their queue" in errors
+    assert '"ready":1' in shop.queue("size")
+
+
+def test_a_second_signal_ends_it_at_once(shop: Shop) -> None:
+    shop.send("wait")
+    with shop.work() as worker:
+        shop.until("begun")
+        worker.send_signal(signal.SIGTERM)
+        until(lambda: signalled(worker))
+
+    # Of two that come together, Python tells the lower number first.
+    assert worker.returncode in {128 + signal.SIGINT, 128 + signal.SIGTERM}
+
+
+def test_a_person_sees_how_many_there_were_and_nothing_that_steers_the_terminal(shop: Shop) -> None:
+    shop.send("bread", "butter", "refuse\x1b[2J")
+    ours, theirs = pty.openpty()
+    options = ("work", "--app", "shop:broadcast", "--stop-when-empty")
+    with broadcaster(*options, stdout=theirs, folder=shop.folder) as process:
+        process.wait(SECONDS)
+    os.close(theirs)
+    shown = os.read(ours, 65_536).decode()
+    os.close(ours)
+
+    assert "2 delivered, 1 given up" in shown
+    assert "'Ordered' was given up" in shown
+    assert "\x1b[2J" not in shown
+
+
+Refusal = Callable[..., str]
+
+
+@pytest.fixture
+def refusal(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refusal:
+    """Run `broadcaster work` beside the application, in this process; return what it says at its end."""
+    monkeypatch.chdir(shop.folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "shop", raising=False)
+
+    def refusal(*arguments: str, status: int) -> str:
+        monkeypatch.setattr(sys, "argv", ["broadcaster", "work", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = ended.value.code
+        assert (1 if isinstance(said, str) else said) == status
+        return said if isinstance(said, str) else capsys.readouterr().err
+
+    return refusal
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("sync", "without a queue, send() delivers itself"),
+        ("memory", "nobody else can see it"),
+    ],
+)
+def test_a_queue_without_workers_is_told_with_the_reason(
+    refusal: Refusal, monkeypatch: pytest.MonkeyPatch, kind: str, reason: str
+) -> None:
+    monkeypatch.setenv("BROADCAST_QUEUE", kind)
+
+    said = refusal(status=1)
+
+    assert said.startswith("broadcaster: there is nothing to work on: ")
+    assert reason in said
+
+
+@pytest.mark.parametrize(
+    ("app", "reason"),
+    [
+        ("shop", "write module:attribute"),
+        ("nowhere:broadcast", "there is no module 'nowhere' here"),
+        ("nowhere.deep:broadcast", "there is no module 'nowhere' here"),
+        ("shop:nothing", "'shop' has no 'nothing'"),
+        ("shop:Pages", "is a ABCMeta, and no BroadcastManager"),
+    ],
+)
+def test_an_application_that_is_none_is_told(refusal: Refusal, app: str, reason: str) -> None:
+    said = refusal("--app", app, status=1)
+
+    assert reason in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "options", [["--queue", " , "], ["--concurrency", "0"], ["--app", "a:b", "--env-file", "shop.py"]]
+)
+def test_options_that_make_no_sense_are_refused(refusal: Refusal, options: list[str]) -> None:
+    assert options[-2] in refusal(*options, status=2)
+
+
+def test_what_an_application_lacks_itself_has_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import surely_not_installed\n")
+
+    _, _, errors = ended("work", "--app", "broken:broadcast", folder=tmp_path)
+
+    assert "Traceback" in errors
+    assert "surely_not_installed" in errors
+
+
+def test_where_nobody_reads_what_it_prints_it_ends_in_order(shop: Shop) -> None:
+    shop.send("bread")
+    reads, writes = os.pipe()
+    os.close(reads)
+    with broadcaster("work", "--app", "shop:broadcast", stdout=writes, folder=shop.folder) as process:
+        os.close(writes)
+        _, errors = process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 1
+    assert "Traceback" not in errors
+    assert shop.queue("size") == ""
+
+
+def signalled(worker: subprocess.Popen[str]) -> bool:
+    """Whether *worker* has ended; a signal for it if not."""
+    worker.send_signal(signal.SIGINT)
+    return worker.poll() is not None
+
+
+# What changes
+
+
+def test_with_reload_it_starts_again_when_the_application_changes(shop: Shop) -> None:
+    with shop.work("--reload") as parent:
+        shop.send("first")
+        shop.until("delivered", "first")
+        application = shop.folder / "shop.py"
+        application.write_text(application.read_text().replace('f"delivered', 'f"delivered anew'))
+        assert parent.stderr is not None
+        until(lambda: "files have changed" in parent.stderr.readline())  # type: ignore[union-attr]
+        shop.send("second")
+        shop.until("delivered anew", "second")
+
+        parent.send_signal(signal.SIGTERM)
+
+        assert parent.wait(SECONDS) == 0
+
+
+def test_with_reload_a_mistake_is_waited_out(shop: Shop) -> None:
+    application = shop.folder / "shop.py"
+    right = application.read_text()
+    application.write_text("nonsense(")
+    with shop.work("--reload") as parent:
+        assert parent.stderr is not None
+        until(lambda: "SyntaxError" in parent.stderr.readline())  # type: ignore[union-attr]
+        application.write_text(right)
+        shop.send("first")
+        shop.until("delivered", "first")
+
+        parent.send_signal(signal.SIGINT)
+
+        assert parent.wait(SECONDS) == 0
+
+
+def test_with_reload_what_ends_by_itself_has_ended(shop: Shop) -> None:
+    shop.send("first")
+    with shop.work("--reload", "--once") as parent:
+        assert parent.wait(SECONDS) == 0
+
+    assert len(shop.lines("delivered")) == 1
