@@ -123,7 +123,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Run what takes its time: nonsense by the million, a stalled client, churn, a fault every minute."""
+    """Run what takes its time: nonsense by the million, stalls, churn, killed workers, broken nodes."""
     need(session, REDIS)
     install(session, "test")
     session.run("python", "-m", "tests.soak.fuzz", *session.posargs)
@@ -131,6 +131,7 @@ def soak(session: nox.Session) -> None:
     session.install("atheris")
     session.run("python", "-m", "tests.soak.guided", "-atheris_runs=400000", "-max_len=2000")
     session.run("python", "-m", "tests.soak.churn")
+    session.run("python", "-m", "tests.soak.jobs", "sqlite")
     session.run("python", "-m", "tests.soak.faults")
 
 
