@@ -125,9 +125,10 @@ def test_as_many_batches_as_it_may_are_delivered_at_the_same_time(bench: Bench) 
 def test_what_it_holds_it_holds_as_long_as_it_takes(bench: Bench) -> None:
     gate = bench.gate()
     bench.queue.push([envelope()])
-    worker, other = bench.worker(WorkOptions(max_jobs=1)), bench.worker(WorkOptions())
-    thread, thread_of_other = started(worker), started(other)
+    thread = started(bench.worker(WorkOptions(max_jobs=1)))
     until(lambda: gate.begun)
+    other = bench.worker(WorkOptions())
+    thread_of_other = started(other)
 
     until_later = time.monotonic() + 1.5
     until(lambda: time.monotonic() > until_later)
