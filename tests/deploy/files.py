@@ -86,16 +86,16 @@ def manifests() -> Iterator[tuple[Path, dict[str, Any]]]:
             yield path, document
 
 
-def unit() -> dict[str, list[str]]:
-    """Return the settings of the systemd unit; a setting may be there more than once."""
+def unit(name: str = "broadcaster") -> dict[str, list[str]]:
+    """Return the settings of the systemd unit of that name; a setting may be there more than once."""
     settings: dict[str, list[str]] = {}
-    for line in (DEPLOY / "systemd" / "broadcaster.service").read_text().splitlines():
+    for line in (DEPLOY / "systemd" / f"{name}.service").read_text().splitlines():
         if "=" in line and not line.startswith("#"):
             name, _, value = line.partition("=")
             settings.setdefault(name, []).append(value)
     return settings
 
 
-def unit_command() -> list[str]:
-    """Return the words of the command that the systemd unit starts."""
-    return shlex.split(unit()["ExecStart"][0])
+def unit_command(name: str = "broadcaster") -> list[str]:
+    """Return the words of the command that the systemd unit of that name starts."""
+    return shlex.split(unit(name)["ExecStart"][0])

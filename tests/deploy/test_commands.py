@@ -21,6 +21,7 @@ def commands() -> dict[str, list[str]]:
     server = dockerfile()["server"]
     assert server.words("ENTRYPOINT") == ["broadcaster"]
     found = {"Dockerfile": server.words("CMD"), "systemd": unit_command()[1:]}
+    found["systemd worker"] = unit_command("broadcaster-worker")[1:]
     for name, service in compose()["services"].items():
         if service.get("build", {}).get("target") == "server":
             found[f"compose.yaml {name}"] = service["command"]

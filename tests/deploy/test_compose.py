@@ -130,6 +130,7 @@ def started() -> Iterator[Started]:
         where = ["--app-dir", str(ROOT / "examples")]
         child = all_of_it.start("app", sys.executable, "-m", words[0], *where, *words[1:])
         all_of_it.ports["app"] = _port(child, r"running on http://127\.0\.0\.1:(\d+)")
+        all_of_it.start("worker", sys.executable, "-m", "broadcaster", *service("worker")["command"])
         yield all_of_it
 
 
@@ -175,6 +176,25 @@ def test_what_is_said_in_the_application_is_heard_on_every_node(started: Started
         http.post("/say", data={"text": "hello"}).raise_for_status()
 
         assert [json.loads(browser.receive()["data"])["text"] for browser in browsers] == ["hello"] * 2
+
+
+def test_what_the_application_queues_is_delivered_by_the_worker(started: Started) -> None:
+    program = """
+from broadcaster import AnonymousEvent, BroadcastManager, ShouldQueue
+
+class Said(AnonymousEvent, ShouldQueue):
+    pass
+
+with BroadcastManager.from_env() as broadcast:
+    broadcast.send(Said("said", on="lobby", data={"text": "later"}))
+"""
+    with client(started.ports["node-1"]) as browser:
+        browser.subscribe("lobby")
+
+        env = clean_environment() | started.environment("app")
+        subprocess.run([sys.executable, "-c", program], env=env, timeout=SECONDS, check=True)
+
+        assert json.loads(browser.receive()["data"]) == {"text": "later"}
 
 
 def test_redis_takes_nobody_without_the_password(started: Started) -> None:

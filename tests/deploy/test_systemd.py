@@ -7,19 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from broadcaster.queues.working import WorkOptions
+
 from .files import DEPLOY, unit, unit_command
 
-UNIT = DEPLOY / "systemd" / "broadcaster.service"
+UNITS = ("broadcaster", "broadcaster-worker")
 SECONDS = 30
 
 
-@pytest.fixture
-def installed(tmp_path: Path) -> Path:
-    """The unit, with programs that are here in place of those that it is to be installed beside."""
+@pytest.fixture(params=UNITS)
+def installed(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A unit, with programs that are here in place of those that it is to be installed beside."""
     program = tmp_path / "broadcaster"
     program.symlink_to("/bin/true")
-    path = tmp_path / UNIT.name
-    path.write_text(UNIT.read_text().replace(unit_command()[0], str(program)))
+    path = tmp_path / f"{request.param}.service"
+    unit_text = (DEPLOY / "systemd" / path.name).read_text()
+    path.write_text(unit_text.replace(unit_command(request.param)[0], str(program)))
     return path
 
 
@@ -45,7 +48,7 @@ def test_what_it_may_do_is_little(installed: Path) -> None:
     result = analyze("security", "--offline=yes", "--threshold=20", str(installed))
 
     assert result.returncode == 0, result.stdout
-    assert re.search(r"exposure level for broadcaster\.service: 1\.\d OK", result.stdout)
+    assert re.search(rf"exposure level for {re.escape(installed.name)}: 1\.\d OK", result.stdout)
 
 
 def test_it_is_stopped_reloaded_and_started_again_as_the_server_expects() -> None:
@@ -58,6 +61,13 @@ def test_it_is_stopped_reloaded_and_started_again_as_the_server_expects() -> Non
     assert int(settings["LimitNOFILE"][0]) >= 65_536
 
 
+def test_a_worker_has_more_time_to_stop_than_its_grace() -> None:
+    settings = unit("broadcaster-worker")
+
+    assert (settings["KillSignal"], settings["Restart"]) == (["SIGTERM"], ["on-failure"])
+    assert int(settings["TimeoutStopSec"][0]) > WorkOptions().grace
+
+
 def test_what_it_writes_is_in_its_own_folder() -> None:
     words = unit_command()
 
@@ -67,4 +77,5 @@ def test_what_it_writes_is_in_its_own_folder() -> None:
 
 def test_no_secret_is_in_the_unit() -> None:
     assert unit()["EnvironmentFile"] == ["/etc/broadcaster/broadcaster.env"]
+    assert unit("broadcaster-worker")["EnvironmentFile"] == ["/etc/broadcaster/worker.env"]
     assert "Environment" not in unit()
