@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broadcaster import Message
-from broadcaster.cluster.envelopes import begins, open_envelope, seal_envelope, seal_news, seal_termination
+from broadcaster.cluster.envelopes import (
+    begins,
+    open_envelope,
+    open_recorded,
+    seal_envelope,
+    seal_news,
+    seal_termination,
+)
+from broadcaster.cluster.journal import Entry
 from broadcaster.cluster.replicas import News
 from broadcaster.drivers._redis_wire import payload
 from broadcaster.protocol.effects import Relay, Terminate
@@ -80,3 +88,21 @@ def test_what_laravel_publishes_is_heard() -> None:
 def test_anything_else_is_refused(said: bytes) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         open_envelope(said, "a")
+
+
+def test_what_a_journal_tells_has_its_ids_before_what_was_said() -> None:
+    sealed = seal_envelope(Relay("news", ("a",), "1"), node="n", message_id="id")
+    told = b'{"at":"2-0","after":"1-7",' + sealed[1:]
+
+    assert open_recorded(told) == Entry("2-0", "1-7", sealed)
+    # A node of an earlier version takes it for what another one relays.
+    assert open_envelope(told, "a") == open_envelope(sealed, "a")
+
+
+def test_a_hole_has_nothing_that_was_said() -> None:
+    assert open_recorded(b'{"at":"2-0","after":"1-7","hole":true}') == Entry("2-0", "1-7", b"")
+
+
+@pytest.mark.parametrize("payload", [b"", b"{}", b'{"event":"news","data":{}}', b'{"at":"","after":"1-0",'])
+def test_what_no_journal_tells_is_not_taken_for_it(payload: bytes) -> None:
+    assert open_recorded(payload) is None

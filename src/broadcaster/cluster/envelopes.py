@@ -5,14 +5,19 @@ A node adds who it is, and says the data as text, byte for byte; without a node 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from broadcaster.cluster.journal import Entry
 from broadcaster.cluster.replicas import News
 from broadcaster.encoding import decode, encode
 from broadcaster.protocol.effects import Relay, Terminate
 
-__all__ = ["begins", "open_envelope", "seal_envelope", "seal_news", "seal_termination"]
+__all__ = ["begins", "open_envelope", "open_recorded", "seal_envelope", "seal_news", "seal_termination"]
+
+_RECORDED = re.compile(rb'\{"at":"([0-9]+-[0-9]+)","after":"([0-9]+-[0-9]+)",')
+_HOLE = b'{"hole":true}'
 
 
 def begins(node: str) -> bytes:
@@ -49,6 +54,14 @@ def open_envelope(payload: bytes, channel: str) -> tuple[Relay | Terminate | New
     """Read what was said on *channel*, and whether a node said it; raise `ValueError` for nonsense."""
     said = decode(payload)
     return _read(said, channel), isinstance(said, dict) and "node" in said
+
+
+def open_recorded(payload: bytes) -> Entry | None:
+    """Read what a journal tells on the bus, with the ids before what was said; None for anything else."""
+    if (found := _RECORDED.match(payload)) is None:
+        return None
+    said = b"{" + payload[found.end() :]
+    return Entry(found[1].decode(), found[2].decode(), b"" if said == _HOLE else said)
 
 
 def _read(said: Any, channel: str) -> Relay | Terminate | News:
