@@ -16,9 +16,12 @@ from broadcaster.protocol.effects import (
     Join,
     Keep,
     Leave,
+    Miss,
     Notify,
     Probe,
     Push,
+    Recall,
+    Record,
     Relay,
     Report,
     Terminate,
@@ -155,6 +158,8 @@ class Conversation:
         self.hub = Hub(replace(APP, limits=limits or Limits(), **options), peers=peers)
         self.outside: list[Join | Leave | Relay | Terminate] = []
         """What is for the bus."""
+        self.history: list[Record | Miss | Recall] = []
+        """What is for the journal."""
         self.reports: list[Report | Keep] = []
         """What is for the roster."""
         self.news: list[Notify] = []
@@ -204,10 +209,8 @@ class Conversation:
         """Carry effects out, in order, as a shell does."""
         for effect in effects:
             match effect:
-                case Push(text, to, without):
-                    for connection in to:
-                        if connection is not without:
-                            connection.wire.write(text)
+                case Push():
+                    self._push(effect)
                 case HangUp(connection, code, reason):
                     connection.wire.hang_up(code, reason)
                 case Probe(connection):
@@ -218,6 +221,13 @@ class Conversation:
                     self.outside.append(effect)
                 case Report() | Keep():
                     self.reports.append(effect)
+                case Record() | Miss() | Recall():
+                    self.history.append(effect)
+
+    def _push(self, push: Push) -> None:
+        for connection in push.to:
+            if connection is not push.without:
+                connection.wire.write(push.text)
 
 
 def data_of(frame: Frame) -> Any:

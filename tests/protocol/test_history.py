@@ -89,7 +89,7 @@ def test_an_id_of_nobody_knows_when_is_a_gap(last_id: str) -> None:
 
     _, gap = back(conversation, last_id)
 
-    assert gap == {"event": "broadcaster:gap", "channel": "a", "data": "{}"}
+    assert gap == {"event": "broadcaster:gap", "channel": "a", "data": "{}", "id": "0-1"}
 
 
 def test_what_is_beyond_the_bounds_is_a_gap() -> None:

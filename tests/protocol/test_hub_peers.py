@@ -13,7 +13,7 @@ SUCCEEDED = "pusher_internal:subscription_succeeded"
 
 @pytest.fixture
 def conversation() -> Conversation:
-    return Conversation(peers=True, history=("kept*",))
+    return Conversation(peers=True)
 
 
 def names(client: Client) -> list[str]:
@@ -198,35 +198,6 @@ def test_a_user_is_terminated_on_every_node(conversation: Conversation) -> None:
 
 
 # Missing
-
-
-def test_who_comes_back_to_a_channel_that_was_left_meanwhile_is_told_of_the_gap(
-    conversation: Conversation,
-) -> None:
-    ann = conversation.connects()
-    ann.take()
-    ann.subscribes("kept")
-    heard(conversation, "kept")
-    last_id = ann.take()[0]["id"]
-    ann.unsubscribes("kept")
-
-    ann.subscribes("kept", last_id=last_id)
-    heard(conversation, "kept")
-
-    assert "broadcaster:gap" in names(ann)
-
-
-def test_after_an_interruption_nobody_is_told_that_nothing_was_missed(conversation: Conversation) -> None:
-    ann, bob = conversation.connects(), conversation.connects()
-    conversation.silence([ann, bob])
-    ann.subscribes("kept")
-    heard(conversation, "kept")
-    last_id = ann.take()[0]["id"]
-
-    conversation.hub.interrupted()
-    answer = bob.subscribes("kept", last_id=last_id)
-
-    assert "broadcaster:gap" in [frame["event"] for frame in answer]
 
 
 @pytest.mark.parametrize("interrupted", [False, True])

@@ -308,6 +308,23 @@ def test_other_nodes_are_counted_both_ways(tmp_path: Path) -> None:
             assert one.value("broadcaster_bus_interruptions_total") == 1
 
 
+def test_what_comes_late_and_what_may_be_missing_is_counted() -> None:
+    with ServerThread([replace(APP, history=("kept",))], port=0, admin=(admin := Admin(port=0))) as server:
+        watched = Watched(server, admin)
+        with client(server.port) as browser:
+            last_id = browser.subscribe("kept")["id"]
+            event = {"name": "a", "channels": ["kept"], "data": "1"}
+            call(server.port, "POST", "/apps/3/events", event)
+        for asked in (last_id, "nonsense"):
+            with client(server.port) as browser:
+                browser.send("pusher:subscribe", data={"channel": "kept", "last_id": asked})
+                browser.receive()
+                browser.receive()
+
+        assert watched.value("broadcaster_history_replayed_total", app_id="3") == 1
+        assert watched.value("broadcaster_history_gaps_total", app_id="3") == 1
+
+
 def test_webhooks_are_counted() -> None:
     with receiving() as receiver:
         app = replace(APP, webhooks=(Webhook(receiver.url),))

@@ -391,23 +391,6 @@ def test_while_redis_is_away_a_node_serves_its_own_and_says_that_it_is_not_ready
         assert sorted(next_data(bob) for _ in range(2)) == [1, 2]
 
 
-def test_whoever_comes_back_after_redis_was_away_is_told_of_the_gap(redis: RedisServer) -> None:
-    with (
-        Proxy(redis.port) as proxy,
-        node(redis.url(proxy.port), seconds=0.2) as one,
-        clients(one, one) as [ann, bob],
-    ):
-        last_id = ann.subscribe("kept")["id"]
-        proxy.stop()
-        wait_until(lambda: plain(one.port, "GET", "/readyz").status == 503)
-        proxy.start()
-        wait_until(lambda: plain(one.port, "GET", "/readyz").status == 200)
-
-        bob.send("pusher:subscribe", data={"channel": "kept", "auth": "", "last_id": last_id})
-
-        assert [bob.receive()["event"] for _ in range(2)][1] == "broadcaster:gap"
-
-
 def test_while_redis_is_away_it_is_not_guessed_who_is_elsewhere(redis: RedisServer) -> None:
     with (
         Proxy(redis.port) as proxy,

@@ -61,7 +61,6 @@ class Channel:
         self.joined = asyncio.Event()
         """Set while the server has us on the channel."""
         self.last_id: str | None = None
-        self._latest: str | None = None
         self._send = send
         self._forget = forget
         self._listeners: dict[Listener[Any], tuple[str, ...]] = {}
@@ -111,11 +110,10 @@ class Channel:
 
     def _note_id(self, name: str, given: str | None) -> None:
         if name == _SUCCEEDED:
-            # It counts as heard once we had what came before it, or cannot have it.
-            self._latest = given
+            # Otherwise it counts as heard once we had what came before it, or a gap says that we cannot.
             self.last_id = self.last_id or given
         else:
-            self.last_id = self._latest if name == _GAP else given or self.last_id
+            self.last_id = given or self.last_id
 
     def lost(self) -> None:
         """Note that the connection has gone; the client calls it."""

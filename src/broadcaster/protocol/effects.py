@@ -15,9 +15,12 @@ __all__ = [
     "Join",
     "Keep",
     "Leave",
+    "Miss",
     "Notify",
     "Probe",
     "Push",
+    "Recall",
+    "Record",
     "Relay",
     "Report",
     "Terminate",
@@ -62,12 +65,13 @@ class Notify:
 class Join:
     """Hear what other nodes say on *channel*, and call `Hub.joined()` as soon as that is so.
 
-    With *watch* it wants to know who is there too, then and whenever that changes. A channel can be the place
-    of a user.
+    With *watch* it wants to know who is there too, then and whenever that changes; with *history* what is
+    recorded of it, and `Records.begin()` comes before that. A channel can be the place of a user.
     """
 
     channel: str
     watch: bool = False
+    history: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +119,38 @@ class Relay:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """Record an event in the history of each of its channels, and have all nodes hear that it was.
+
+    Then it comes by `Records.recorded()`; where that takes its time, by `Records.delayed()` before.
+    """
+
+    relay: Relay
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """Record that the history of *channel* lacks an event: whoever comes back from before it has a gap."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Find what was recorded on *channel* after *last_id*, and call `Records.recalled()` for *connection*."""
+
+    channel: str
+    connection: Connection
+    last_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Terminate:
     """Have the other nodes hang up on every connection that signed in as *user_id*."""
 
     user_id: str
 
 
-Effect: TypeAlias = Push | HangUp | Probe | Notify | Join | Leave | Report | Keep | Relay | Terminate
+Effect: TypeAlias = (
+    Push | HangUp | Probe | Notify | Join | Leave | Report | Keep | Relay | Record | Miss | Recall | Terminate
+)

@@ -78,9 +78,9 @@ def subscribed_to_presence(channel: str, members: Mapping[str, Any], event_id: s
     return event("pusher_internal:subscription_succeeded", channel, encode({"presence": presence}), event_id)
 
 
-def gap(channel: str) -> str:
-    """Events may be missing between the last one that a client named and the next one it gets."""
-    return event("broadcaster:gap", channel, "{}")
+def gap(channel: str, event_id: str) -> str:
+    """Events may be missing before the next one that a client gets; *event_id* is that of the latest."""
+    return event("broadcaster:gap", channel, "{}", event_id)
 
 
 def subscription_error(channel: str, kind: str, message: str, status: int) -> str:

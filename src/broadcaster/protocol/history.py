@@ -1,7 +1,8 @@
 """The latest events of a channel, for a client that comes back and names the last one it has.
 
 An extension: events of such a channel have an `id` beside their `data`, and so has the acknowledgement of a
-subscription. Clients that do not know it pass over it.
+subscription. Clients that do not know it pass over it. This is the history of a server that is alone; see
+`positions` and `records` for one that several nodes share.
 """
 
 from __future__ import annotations
@@ -79,16 +80,6 @@ class History:
             return None
         return [] if kept is None else [text for _, number, text in kept.frames if number > last]
 
-    def drop(self, channel: str) -> None:
-        """Forget a channel, of which more may be missed from now on."""
-        if self._channels.pop(channel, None) is not None or self.keeps(channel):
-            self._miss()
-
-    def interrupt(self) -> None:
-        """Forget every channel: something may have been missed on any of them."""
-        self._channels.clear()
-        self._miss()
-
     def tick(self, now: float) -> None:
         """Tell the time, and drop what is too old."""
         self._now = now
@@ -98,11 +89,6 @@ class History:
                 _, kept.before, _ = kept.frames.popleft()
         while self._channels and not next(iter(self._channels.values())).frames:
             self._forget()
-
-    def _miss(self) -> None:
-        # A number of its own for what nobody here has heard: whoever knows an earlier one has a gap.
-        self._number += 1
-        self._forgotten = self._number
 
     def _forget(self) -> None:
         _, kept = self._channels.popitem(last=False)

@@ -29,6 +29,7 @@ from broadcaster.protocol.membership import Membership
 from broadcaster.protocol.pushes import Pushes
 from broadcaster.protocol.rates import Bucket
 from broadcaster.protocol.recent import Recent
+from broadcaster.protocol.records import Records
 from broadcaster.protocol.subscribers import Subscribers
 from broadcaster.protocol.tally import Tally
 from broadcaster.protocol.users import Users
@@ -45,8 +46,8 @@ class Hub:
 
     Nothing a client sends raises out of it. Times are seconds of one monotonic clock. *epoch* is another one
     for each start of a server: lower-case letters and digits. *peers* says that other nodes have connections
-    of this application too: then there are the effects from `Join` to `Terminate`, and it is for them to say
-    when a channel is occupied or a user a member.
+    of this application too: then there are the effects from `Join` to `Terminate`, it is for them to say when
+    a channel is occupied or a user a member, and *records* takes what comes out of the history they share.
     """
 
     def __init__(self, app: App, *, epoch: str = "0", peers: bool = False) -> None:
@@ -54,7 +55,8 @@ class Hub:
         self._peers = peers
         self.tally = Tally()
         self._membership = Membership(app, epoch=epoch, peers=peers, tally=self.tally)
-        self._pushes = Pushes(app, self._membership)
+        self._pushes = Pushes(app, self._membership, self.connections, peers=peers)
+        self.records = Records(self._membership, self._pushes, self.tally)
         self._users = Users(peers=peers)
         self._door = Door(app)
         self._requests = Bucket()
@@ -146,9 +148,7 @@ class Hub:
 
         A *message_id* that was on a channel a short time ago is not pushed there again.
         """
-        relay = Relay(name, tuple(channels), data, except_socket, message_id)
-        effects = self.published(relay)
-        return [*effects, relay] if self._peers else effects
+        return self._pushes.taken(Relay(name, tuple(channels), data, except_socket, message_id))
 
     def joined(self, channel: str, elsewhere: Elsewhere) -> list[Effect]:
         """Go on where a `Join` wanted other nodes to be heard, or where nobody can say when they will be.
@@ -167,13 +167,13 @@ class Hub:
 
     def published(self, relay: Relay) -> list[Effect]:
         """Push what all nodes hear, which none of them took first."""
-        return self._pushes.event(relay, left_out=self._left_out(relay), relayed=False)
+        return self._pushes.heard(relay, relayed=False)
 
     def relayed(self, relay: Relay) -> list[Effect]:
         """Push what another node relays."""
         if relay.whisper:
             return self._pushes.whisper(relay)
-        return self._pushes.event(relay, left_out=self._left_out(relay), relayed=True)
+        return self._pushes.heard(relay, relayed=True)
 
     def interrupted(self) -> None:
         """Note that what other nodes relayed may have been missed."""
@@ -182,6 +182,7 @@ class Hub:
     def tick(self, now: float) -> list[Effect]:
         """Probe connections that have been silent too long, and hang up on those that stay so."""
         self._pushes.tick(now)
+        self.records.tick(now)
         self._signatures.tick(now)
         effects = self._membership.tick(now)
         for connection in list(self.connections.values()):
@@ -253,9 +254,6 @@ class Hub:
                 return self._sign_in(connection, command)
             case ClientEvent():
                 return self._relay(connection, command, now)
-
-    def _left_out(self, relay: Relay) -> Connection | None:
-        return None if relay.except_socket is None else self.connections.get(relay.except_socket)
 
     def _relay(self, connection: Connection, event: ClientEvent, now: float) -> list[Effect]:
         """Hand a client event to the others on its channel, in the name of the verified sender."""

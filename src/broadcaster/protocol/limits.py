@@ -20,8 +20,8 @@ class Limits:
     A cache channel's last event is kept for *cache_seconds*; *cached_events* channels have one at most.
     A connection that neither signs in nor joins a guarded channel within *sign_in_timeout* is closed; 0
     waits for ever.
-    Of a channel with a history the latest *history_events* are kept, for *history_seconds*, and those of the
-    latest *history_channels*.
+    Of a channel with a history the latest *history_events* are kept, for *history_seconds*; where no other
+    nodes share it, those of the latest *history_channels*.
     *connections* are those of the application on one node, *connections_per_address* those of one address
     among them, 0 for any number. A connection may send *frame_burst* frames at once and *frames_per_second*
     for ever; the HTTP API takes *api_requests_per_second*, and twice as many at once. 0 counts none.

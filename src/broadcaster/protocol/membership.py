@@ -11,9 +11,10 @@ from broadcaster.protocol.app import App
 from broadcaster.protocol.commands import Subscribe
 from broadcaster.protocol.connection import Connection, User
 from broadcaster.protocol.counts import Counts
-from broadcaster.protocol.effects import Effect, Join, Keep, Leave, Notify, Push, Report
+from broadcaster.protocol.effects import Effect, Join, Keep, Leave, Notify, Push, Recall, Report
 from broadcaster.protocol.elsewhere import Change, Elsewhere
 from broadcaster.protocol.history import History
+from broadcaster.protocol.positions import NOWHERE, Positions, is_id
 from broadcaster.protocol.recent import Recent
 from broadcaster.protocol.subscribers import Subscribers
 from broadcaster.protocol.tally import Tally
@@ -31,6 +32,7 @@ class Membership:
         self._peers = peers
         self._waiting = WaitingRoom()
         self.history = History(app.history, app.limits, epoch=epoch)
+        self.positions = Positions()
         self.channels: dict[str, Subscribers] = {}
         self._counts = Counts()
         self._last: Recent[str, str] = Recent(seconds=app.limits.cache_seconds, most=app.limits.cached_events)
@@ -63,9 +65,8 @@ class Membership:
             return [self._acknowledgement(connection, channel)]
         waiting = Waiting(connection, member, command.last_id)
         if self._peers and channel not in self.channels:
-            return (
-                [Join(channel, watch=self._watches(channel))] if self._waiting.enter(channel, waiting) else []
-            )
+            join = Join(channel, watch=self._watches(channel), history=self.history.keeps(channel))
+            return [join] if self._waiting.enter(channel, waiting) else []
         return self._join(waiting, channel)
 
     def joined(self, channel: str, elsewhere: Elsewhere) -> list[Effect]:
@@ -112,7 +113,10 @@ class Membership:
     def leave(self, connection: Connection, channel: str) -> list[Effect]:
         """Let a connection off a channel; harmless where it is on none of that name."""
         if channel in connection.waiting:
-            return [Leave(channel)] if self._waiting.leave(channel, connection) else []
+            if not self._waiting.leave(channel, connection):
+                return []
+            self.positions.drop(channel)
+            return [Leave(channel)]
         if channel not in connection.channels:
             return []
         user_id = connection.channels.pop(channel)
@@ -141,13 +145,14 @@ class Membership:
                 [Report(channel, Change(0, gone=tuple(here)), self._tells(channel))] if self._peers else []
             )
             effects += [*self._news("channel_vacated", channel), *self._left(channel)]
-        effects += [Leave(channel) for channel in self._waiting.clear()]
+        for channel in self._waiting.clear():
+            self.positions.drop(channel)
+            effects.append(Leave(channel))
         self.channels.clear()
         return effects
 
     def interrupt(self) -> None:
-        """Note that events of other nodes may have been missed: what is remembered may have holes."""
-        self.history.interrupt()
+        """Note that events of other nodes may have been missed: the last ones may be others."""
         self._last.clear()
 
     def keep(self, channel: str, frame: str, *, relayed: bool) -> list[Effect]:
@@ -166,7 +171,7 @@ class Membership:
         if not self._peers:
             return []
         self._last.drop(channel)
-        self.history.drop(channel)
+        self.positions.drop(channel)
         return [Leave(channel)]
 
     def _join(self, waiting: Waiting, channel: str) -> list[Effect]:
@@ -197,8 +202,17 @@ class Membership:
             *self._counted(channel, subscribers),
         ]
 
+    def gap(self, connection: Connection, channel: str) -> list[Effect]:
+        """Tell a connection that it may have missed something."""
+        self._tally.gaps += 1
+        gap = Push(frames.gap(channel, self._latest(channel)), (connection,))
+        return [gap, *self._last_event(connection, channel)]
+
+    def _latest(self, channel: str) -> str:
+        return self.positions.at(channel) if self._peers else self.history.latest()
+
     def _acknowledgement(self, connection: Connection, channel: str) -> Effect:
-        latest = self.history.latest() if self.history.keeps(channel) else None
+        latest = self._latest(channel) if self.history.keeps(channel) else None
         if connection.channels[channel] is None:
             return Push(frames.subscribed(channel, latest), (connection,))
         members = self.channels[channel].members
@@ -208,10 +222,22 @@ class Membership:
         """Push what the client has missed since *last_id*, or else the last event of a cache channel."""
         if last_id is None or not self.history.keeps(channel):
             return self._last_event(connection, channel)
+        if self._peers:
+            return self._recall(connection, channel, last_id)
         missed = self.history.since(channel, last_id)
         if missed is None:
-            return [Push(frames.gap(channel), (connection,)), *self._last_event(connection, channel)]
+            return self.gap(connection, channel)
+        self._tally.replayed += len(missed)
         return [Push(frame, (connection,)) for frame in missed]
+
+    def _recall(self, connection: Connection, channel: str, last_id: str) -> list[Effect]:
+        """Let a connection hear nothing new until it has what it missed, which only others know."""
+        if last_id == self.positions.at(channel) != NOWHERE:
+            return []
+        if not is_id(last_id):
+            return self.gap(connection, channel)
+        self.channels[channel].hold(connection, last_id)
+        return [Recall(channel, connection, last_id)]
 
     def _last_event(self, connection: Connection, channel: str) -> list[Effect]:
         if not is_cached(channel):

@@ -23,13 +23,14 @@ class _Present:
 class Subscribers:
     """The connections of one channel, in the order they came; and who is on it on other nodes."""
 
-    __slots__ = ("_audience", "_connections", "_elsewhere", "_users")
+    __slots__ = ("_audience", "_connections", "_elsewhere", "_held", "_users")
 
     def __init__(self) -> None:
         self._connections: dict[Connection, None] = {}
         self._users: dict[str, _Present] = {}
         self._audience: tuple[Connection, ...] | None = None
         self._elsewhere = 0
+        self._held: dict[Connection, str] = {}
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -45,6 +46,24 @@ class Subscribers:
         if self._audience is None:
             self._audience = tuple(self._connections)
         return self._audience
+
+    @property
+    def hearing(self) -> tuple[Connection, ...]:
+        """Every connection here, but those on hold."""
+        if not self._held:
+            return self.audience
+        return tuple(connection for connection in self.audience if connection not in self._held)
+
+    def hold(self, connection: Connection, last_id: str) -> None:
+        """Let a connection hear nothing new until it has what came after *last_id*."""
+        self._held[connection] = last_id
+
+    def release(self, connection: Connection, last_id: str) -> bool:
+        """Let a connection hear what is new; False where it does not wait for what came after *last_id*."""
+        if self._held.get(connection) != last_id:
+            return False
+        del self._held[connection]
+        return True
 
     @property
     def members(self) -> dict[str, Any]:
@@ -73,6 +92,7 @@ class Subscribers:
     def remove(self, connection: Connection, user_id: str | None = None) -> bool:
         """Let a connection out; return whether *user_id* is not present any more."""
         del self._connections[connection]
+        self._held.pop(connection, None)
         self._audience = None
         if user_id is None:
             return False

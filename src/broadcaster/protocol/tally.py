@@ -15,6 +15,8 @@ class Tally:
     The keys of *events* are where they came from: `api`, `local`, `bus` or `client`. Those of *unsigned* are
     what was not signed as it should be: `api`, `channel` or `user`; those of *limited* what came too fast:
     `api`, `client_event` or `frame`. Those of *closed* are close codes.
+    Of channels with a history *replayed* are the events that reached a client late, and *gaps* the times that
+    one was told that some may be missing; each counts once for each client.
     """
 
     opened: int = 0
@@ -26,3 +28,5 @@ class Tally:
     unsigned: Counter[str] = field(default_factory=Counter)
     limited: Counter[str] = field(default_factory=Counter)
     slow_readers: int = 0
+    replayed: int = 0
+    gaps: int = 0

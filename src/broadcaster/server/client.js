@@ -222,7 +222,6 @@ class Channel {
   lastId = undefined;
   #callbacks = new Map();
   #all = [];
-  #latest;
 
   constructor(name, send) {
     this.name = name;
@@ -271,10 +270,8 @@ class Channel {
   receive(event, data, { user_id, id } = {}) {
     if (event === "pusher_internal:subscription_succeeded") {
       this.joined = true;
-      this.#latest = id; // it counts as heard once we had what came before it, or cannot have it
-      this.lastId ??= id;
-    } else if (event === "broadcaster:gap") this.lastId = this.#latest;
-    else this.lastId = id ?? this.lastId;
+      this.lastId ??= id; // otherwise it counts as heard once we had what came before it, or a gap says that we cannot
+    } else this.lastId = id ?? this.lastId;
     for (const callback of this.#callbacks.get(event) ?? []) safely(() => callback(data, { user_id }));
     if (/^(pusher|pusher_internal|broadcaster):/.test(event)) return;
     for (const callback of this.#all) safely(() => callback(event, data));

@@ -99,13 +99,17 @@ class _NodeCollector(Collector):
         sent = _counter("frames_sent", "Frames to clients, one for each that got it", "app_id")
         size = _counter("sent_bytes", "Bytes of those frames, before compression", "app_id")
         events = _counter("events", "Events that were published, by where they came from", "app_id", "source")
+        replayed = _counter("history_replayed", "Events that reached a client later than others", "app_id")
+        gaps = _counter("history_gaps", "Times that a client was told it may have missed events", "app_id")
         for hub in self._node.hubs.values():
+            replayed.add_metric([hub.app.id], hub.tally.replayed)
+            gaps.add_metric([hub.app.id], hub.tally.gaps)
             received.add_metric([hub.app.id], hub.tally.frames_received)
             sent.add_metric([hub.app.id], hub.tally.frames_sent)
             size.add_metric([hub.app.id], hub.tally.bytes_sent)
             for source in _SOURCES:
                 events.add_metric([hub.app.id, source], hub.tally.events[source])
-        yield from (received, sent, size, events)
+        yield from (received, sent, size, events, replayed, gaps)
 
     def _refusals(self) -> Iterator[Metric]:
         refused = _counter("connections_refused", "Connections that were refused, by close code", "code")

@@ -22,15 +22,9 @@ from broadcaster.protocol.connection import Connection, Wire
 from broadcaster.protocol.effects import (
     Effect,
     HangUp,
-    Join,
-    Keep,
-    Leave,
     Notify,
     Probe,
     Push,
-    Relay,
-    Report,
-    Terminate,
 )
 from broadcaster.protocol.frames import error
 from broadcaster.protocol.handshake import Refusal, Visit, unknown_app
@@ -239,7 +233,7 @@ class Node:
                 case Notify():
                     if self._webhooks is not None:
                         self._webhooks.tell(hub.app.id, effect, time.monotonic())
-                case Join() | Keep() | Leave() | Relay() | Report() | Terminate() if self._peers is not None:
+                case _ if self._peers is not None:
                     self._peers.carry_out(hub, effect)
 
     def _first(self) -> str:

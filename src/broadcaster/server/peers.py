@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeAlias
 
 from broadcaster.cluster.envelopes import (
     begins,
@@ -17,13 +18,29 @@ from broadcaster.cluster.envelopes import (
 from broadcaster.cluster.group import Group
 from broadcaster.cluster.replicas import News
 from broadcaster.cluster.roster import Roster, place_in, split
-from broadcaster.protocol.effects import Effect, Join, Keep, Leave, Notify, Relay, Report, Terminate
+from broadcaster.protocol.effects import (
+    Effect,
+    Join,
+    Keep,
+    Leave,
+    Miss,
+    Notify,
+    Recall,
+    Record,
+    Relay,
+    Report,
+    Terminate,
+)
 from broadcaster.protocol.elsewhere import Change, Elsewhere
 from broadcaster.protocol.hub import Hub
+from broadcaster.server.histories import Histories
 
-__all__ = ["Peers"]
+__all__ = ["ForPeers", "Peers"]
 
 _logger = logging.getLogger("broadcaster.server")
+
+ForPeers: TypeAlias = Join | Keep | Leave | Miss | Recall | Record | Relay | Report | Terminate
+"""The effects that are for other nodes to have."""
 
 
 class Peers:
@@ -47,7 +64,15 @@ class Peers:
         self._perform = perform
         self._node = secrets.token_hex(8)
         self._own = begins(self._node)
-        self.published = self.heard = self.unreadable = self.interruptions = 0
+        self._histories = Histories(
+            group.journal,
+            node=self._node,
+            own=self._own,
+            topic=lambda hub, channel: self._topics.get((hub, channel)) or self._topic(hub, channel),
+            find=lambda topic: self._channels.get(topic, (None, "")),
+            perform=perform,
+        )
+        self.published = self._heard = self._unreadable = self.interruptions = 0
         # Kept, since a reload may make another application the first one.
         self._topics: dict[tuple[Hub, str], str] = {}
         self._channels: dict[str, tuple[Hub, str]] = {}
@@ -61,12 +86,23 @@ class Peers:
     @property
     def is_connected(self) -> bool:
         """Whether the other nodes are heard, and hear of us."""
-        return self._bus.is_connected and self._roster.is_connected
+        journal = self._histories.journal
+        return self._bus.is_connected and self._roster.is_connected and journal.is_connected
 
     @property
     def unsaid(self) -> int:
-        """How many messages the bus could not carry to the other nodes."""
-        return self._bus.dropped
+        """How many messages could not be carried to the other nodes."""
+        return self._bus.dropped + self._histories.journal.dropped
+
+    @property
+    def heard(self) -> int:
+        """How much others said that was heard."""
+        return self._heard + self._histories.heard
+
+    @property
+    def unreadable(self) -> int:
+        """How much was heard that is no event."""
+        return self._unreadable + self._histories.unreadable
 
     def told(self) -> Sequence[Awaitable[None]]:
         """Return what to await until the other nodes can hear what was said before; see `Bus.told()`."""
@@ -75,6 +111,7 @@ class Peers:
     def open(self, hubs: Iterable[Hub]) -> None:
         """Start on the running event loop, for *hubs*."""
         self._bus.open(self._hear, self._interrupted)
+        self._histories.open()
         self._roster.open(self._learned, self._happened, self._tell)
         self.serve(hubs)
 
@@ -95,19 +132,20 @@ class Peers:
         """Say what is still to be said, for up to *seconds*, and stop."""
         end = asyncio.get_running_loop().time() + seconds
         # It speaks on the bus too, and of applications.
-        await self._roster.aclose(seconds)
+        await asyncio.gather(self._roster.aclose(seconds), self._histories.journal.aclose(seconds))
         self.serve(())
         await self._bus.aclose(max(0.0, end - asyncio.get_running_loop().time()))
 
-    def carry_out(self, hub: Hub, effect: Join | Keep | Leave | Relay | Report | Terminate) -> None:
+    def carry_out(self, hub: Hub, effect: ForPeers) -> None:
         """Do what *hub* wants of its peers."""
         match effect:
-            case Join(channel, watch):
-                self._join(hub, channel, watch=watch)
+            case Join():
+                self._join(hub, effect)
             case Leave(channel):
                 topic = self._topics.pop((hub, channel))
                 del self._channels[topic]
                 self._bus.unsubscribe(topic)
+                self._histories.journal.unfollow(topic)
                 self._roster.unwatch(place_in(hub.app.id, channel))
             case Report(channel, change, tell):
                 self._roster.report(place_in(hub.app.id, channel), change, tell=tell)
@@ -121,23 +159,35 @@ class Peers:
                 self.published += len(effect.channels)
                 for channel in effect.channels:
                     self._bus.publish(self._topic(hub, channel), payload)
+            case Record(relay):
+                self.published += len(relay.channels)
+                self._histories.carry_out(hub, effect)
+            case Miss() | Recall():
+                self._histories.carry_out(hub, effect)
             case Terminate():
                 topic = f"{hub.app.id}:"
                 self.published += 1
                 self._bus.publish(topic, seal_termination(effect, node=self._node))
 
-    def _join(self, hub: Hub, channel: str, *, watch: bool) -> None:
+    def _join(self, hub: Hub, join: Join) -> None:
+        channel = join.channel
         topic = self._topics[hub, channel] = self._topic(hub, channel)
         self._channels[topic] = (hub, channel)
 
         def joined(elsewhere: Elsewhere) -> None:
             self._perform(hub, hub.joined(channel, elsewhere))
 
-        def heard() -> None:
-            if watch:
+        def followed() -> None:
+            if join.watch:
                 self._roster.watch(place_in(hub.app.id, channel), joined)
             else:
                 joined(Elsewhere())
+
+        def heard() -> None:
+            if join.history:
+                self._histories.follow(hub, channel, followed)
+            else:
+                followed()
 
         self._bus.subscribe(topic, heard)
 
@@ -146,15 +196,15 @@ class Peers:
 
     def _hear(self, topic: str, payload: bytes) -> None:
         hub, channel = self._channels.get(topic, (None, ""))
-        if hub is None or payload.startswith(self._own):
+        if hub is None or payload.startswith(self._own) or self._histories.hear(topic, payload):
             return
         try:
             said, by_a_node = open_envelope(payload, channel)
         except ValueError as error:
-            self.unreadable += 1
+            self._unreadable += 1
             _logger.warning("what was published on %r is left out: %s", topic, error)
             return
-        self.heard += 1
+        self._heard += 1
         match said:
             case Relay():
                 hub.tally.events["bus"] += 1
@@ -185,6 +235,7 @@ class Peers:
         for hub in {hub for hub, _ in self._topics}:
             hub.interrupted()
         self._roster.interrupted()
+        self._histories.journal.interrupted()
 
 
 def _nothing() -> None:
