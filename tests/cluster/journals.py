@@ -23,15 +23,20 @@ TOPIC = "orders"
 
 
 class JournalNode:
-    """One node: its *journal*, the *bus* that it hears, and what it was told of one topic."""
+    """One node: its *journal*, the *bus* that it hears, and what it was told."""
 
     def __init__(self, bus: Bus, journal: Journal) -> None:
         self.bus = bus
         self.journal = journal
-        self.told: list[str] = []
+        self.told_of: dict[str, list[str]] = {TOPIC: []}
         self.ids: list[str] = []
         self.delayed: list[str] = []
         self.late = 0
+
+    @property
+    def told(self) -> list[str]:
+        """What it was told of the topic that most tests are about."""
+        return self.told_of[TOPIC]
 
     async def open(self) -> None:
         self.journal.open(self._told)
@@ -78,10 +83,11 @@ class JournalNode:
         return None if entries is None else [_text(entry) for entry in entries]
 
     def _told(self, topic: str, progress: Progress) -> None:
+        told = self.told_of.setdefault(topic, [])
+        told += ["gap"] if progress.missed else []
+        told += [_text(entry) for entry in progress.entries]
         if topic != TOPIC:
             return
-        self.told += ["gap"] if progress.missed else []
-        self.told += [_text(entry) for entry in progress.entries]
         self.ids += [entry.id for entry in progress.entries]
         self.late += len(progress.entries) if progress.late else 0
 
@@ -214,6 +220,20 @@ class JournalContract(ABC):
         found = [await one.recall(entry_id) for entry_id in one.ids]
 
         assert found == [None, ["2"], []]
+
+    async def test_what_was_told_comes_before_what_others_say_then(self, nodes: list[JournalNode]) -> None:
+        one, other, third = nodes
+        await third.follow()
+
+        for number in range(100):
+            for node in (one, other):
+                node.record(f"{number}-{nodes.index(node)}", topic=TOPIC)
+                node.record(f"{number}-{nodes.index(node)}", topic="news")
+                await asyncio.gather(*node.journal.told())
+
+        await until(lambda: len(third.told) == 200)
+        assert third.told == [f"{number}-{node}" for number in range(100) for node in range(2)]
+        assert list(one.journal.told()) == []
 
     async def test_what_was_recorded_before_it_is_closed_is_told(self, nodes: list[JournalNode]) -> None:
         one, other, _ = nodes

@@ -22,13 +22,13 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 def admin(redis: RedisServer) -> Any:
     client = redis.client()
     client.flushall()
-    for command in Annals("").load():
+    for command in Annals("", is_sharded=False).load():
         client.execute_command(*command)
     return client
 
 
 def test_an_id_is_not_made_again_when_everything_is_lost_at_once(admin: Any) -> None:
-    annals, pipeline = Annals("shop-"), admin.pipeline(transaction=False)
+    annals, pipeline = Annals("shop-", is_sharded=False), admin.pipeline(transaction=False)
     for number in range(100):
         pipeline.flushall()
         pipeline.execute_command(*annals.record("orders", b"{}", str(number), KEEPING))
@@ -39,7 +39,7 @@ def test_an_id_is_not_made_again_when_everything_is_lost_at_once(admin: Any) -> 
 
 
 def test_what_was_recorded_is_read_with_the_ids_before_it(admin: Any) -> None:
-    annals = Annals("shop-")
+    annals = Annals("shop-", is_sharded=False)
     ids = [admin.execute_command(*annals.record("orders", b"%d" % n, str(n), KEEPING)) for n in range(3)]
     first, second, third = (entry_id.decode() for entry_id in ids)
 
@@ -54,8 +54,8 @@ def test_what_was_recorded_is_read_with_the_ids_before_it(admin: Any) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "shop-", "{shop}-", "a{b}c{d}", "{"])
 def test_all_of_a_topic_is_in_the_slot_of_its_channel(prefix: str) -> None:
-    _, _, _, *rest = Annals(prefix).record("9:presence-a", b"{}", "{name}", KEEPING)
-    keys, channel = [str(key) for key in rest[:3]], str(rest[4])
+    _, _, _, *rest = Annals(prefix, is_sharded=False).record("9:presence-a", b"{}", "{name}", KEEPING)
+    keys, channel = [str(key) for key in rest[:3]], str(rest[5])
 
     assert channel == f"{prefix}9:presence-a"
     assert {tag_of(key) for key in keys} == {tag_of(channel)}

@@ -19,11 +19,11 @@ class Follower:
 
     def __init__(self, *, keeps: int) -> None:
         self.now = 0.0
-        self.followed = Followed(lambda: self.now)
-        self.followed.told = self._told
+        self.followed, self._elsewhere = Followed(lambda: self.now), Followed(lambda: self.now)
+        self.followed.told = self._elsewhere.told = self._told
         self.ids = ["0-0"]
         self.bus: deque[Entry] = deque()
-        self.looks: deque[tuple[Look, str, list[Entry] | None]] = deque()
+        self.looks: deque[tuple[Followed, Look, str, list[Entry] | None]] = deque()
         self.at = ""
         self.told: list[str] = []
         self.gaps = self.recalled = self.lost = 0
@@ -51,11 +51,19 @@ class Follower:
             if look.after in kept:
                 after = kept[kept.index(look.after) :]
                 found = [Entry(one, before, b"{}") for before, one in pairwise(after)]
-            self.looks.append((look, self.ids[-1], found))
+            self.looks.append((self.followed, look, self.ids[-1], found))
 
     def answer(self) -> None:
         if self.looks:
-            self.followed.looked(*self.looks.popleft())
+            followed, look, latest, found = self.looks.popleft()
+            followed.looked(look, latest, found)
+
+    def move(self) -> None:
+        """Follow it elsewhere; what was looked at before is answered where it was."""
+        topic = self.followed.release(TOPIC)
+        assert topic is not None
+        self._elsewhere.adopt(topic)
+        self.followed, self._elsewhere = self._elsewhere, self.followed
 
     def recall(self, number: int) -> None:
         last_id = self.ids[number % len(self.ids)]
@@ -92,7 +100,9 @@ class Follower:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["add", "add", "add", "deliver", "deliver", "lose", "look", "answer", "recall"]),
+        st.sampled_from(
+            ["add", "add", "add", "deliver", "deliver", "lose", "look", "answer", "recall", "move"]
+        ),
         st.integers(0, 50),
     ),
     max_size=80,

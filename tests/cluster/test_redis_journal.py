@@ -10,7 +10,7 @@ import pytest
 from broadcaster.cluster.redis_bus import RedisBus
 from broadcaster.cluster.redis_journal import RedisJournal
 from tests.drivers.proxy import Proxy
-from tests.drivers.redis_servers import RedisServer, eventually
+from tests.drivers.redis_servers import Cluster, RedisServer, Watched, cluster, eventually, watched
 
 from .contract import SECONDS, until
 from .journals import KEEPING, TOPIC, JournalContract, JournalNode
@@ -25,6 +25,18 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    with watched(tmp_path_factory.mktemp("shop")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
 @pytest.fixture
 def proxy(redis: RedisServer) -> Iterator[Proxy]:
     with Proxy(redis.port) as proxy:
@@ -32,7 +44,7 @@ def proxy(redis: RedisServer) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def prefix(redis: RedisServer) -> str:
+def prefix() -> str:
     """Another one for each test: its nodes meet no others."""
     return f"group-{next(_groups)}-"
 
@@ -53,6 +65,23 @@ class TestRedisJournal(JournalContract):
 
 
 class TestRedisJournalWithBracesInItsPrefix(TestRedisJournal):
+    def node(self) -> JournalNode:
+        return node(self.url, f"{{shop}}:{self.prefix}")
+
+
+class TestRedisJournalOfAMasterThatSentinelsName(TestRedisJournal):
+    @pytest.fixture(autouse=True)
+    def _together(self, shop: Watched, prefix: str) -> None:
+        self.url, self.prefix = shop.url, prefix
+
+
+class TestRedisJournalOfACluster(TestRedisJournal):
+    @pytest.fixture(autouse=True)
+    def _together(self, shards: Cluster, prefix: str) -> None:
+        self.url, self.prefix = shards.url, prefix
+
+
+class TestRedisJournalOfAClusterWithBracesInItsPrefix(TestRedisJournalOfACluster):
     def node(self) -> JournalNode:
         return node(self.url, f"{{shop}}:{self.prefix}")
 
@@ -189,7 +218,7 @@ async def test_who_followed_while_redis_was_away_is_told_of_a_gap(
 async def test_a_journal_that_stays_away_does_not_make_the_node_deaf(
     redis: RedisServer, proxy: Proxy, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broadcaster.cluster.redis_journal._PATIENCE", 0.1)
+    monkeypatch.setattr("broadcaster.cluster._agenda._PATIENCE", 0.1)
     journal = RedisJournal(redis.url(proxy.port), prefix=prefix, seconds=QUICK)
     one, other = JournalNode(RedisBus(redis.url(), prefix=prefix), journal), node(redis.url(), prefix)
     for each in (one, other):

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from broadcaster import AnonymousEvent, BroadcastManager, Settings
 from broadcaster.server import ServerThread
 from tests.drivers.proxy import Proxy
-from tests.drivers.redis_servers import RedisServer
+from tests.drivers.redis_servers import RedisServer, cluster
 from tests.server.clients import Client, call, plain, wait_until
 from tests.server.test_peers import PREFIX, clients, next_data, node, post
 
@@ -78,6 +79,38 @@ def test_who_comes_back_to_another_node_gets_what_it_has_missed(
         assert [frame["data"] for frame in missed] == ["0", "1", "2"]
         assert missed[-1]["id"] == latest
         assert next_data(browser) == 3
+
+
+def test_in_a_cluster_a_client_moves_from_node_to_node_and_misses_nothing(tmp_path: Path) -> None:
+    channels = [f"kept-{number}" for number in range(6)]
+    with (
+        cluster(tmp_path) as shards,
+        node(shards.url) as one,
+        node(shards.url) as other,
+        clients(one, other) as [stays, browser],
+    ):
+        assert {shards.owner(PREFIX + channel) for channel in channels} == {0, 1, 2}
+        for channel in channels:
+            stays.subscribe(channel)
+        last_ids = {channel: browser.subscribe(channel)["id"] for channel in channels}
+
+        for round_, server in enumerate([one, other, one]):
+            for channel in channels:
+                post(server, channel, 2 * round_)
+                post(one if server is other else other, channel, 2 * round_ + 1)
+            with clients(server) as [moved]:
+                for channel in channels:
+                    back(moved, last_ids[channel], channel=channel)
+                    missed = [moved.receive() for _ in range(2)]
+                    assert [frame["data"] for frame in missed] == [str(2 * round_), str(2 * round_ + 1)]
+                    last_ids[channel] = missed[-1]["id"]
+        heard = [stays.receive() for _ in range(6 * len(channels))]
+
+        for channel in channels:
+            there = [frame for frame in heard if frame["channel"] == channel]
+            assert [frame["data"] for frame in there] == [str(number) for number in range(6)]
+            assert there[-1]["id"] == last_ids[channel]
+        assert stays.is_alive()
 
 
 def test_what_others_said_while_redis_was_away_is_replayed(

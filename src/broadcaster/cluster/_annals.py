@@ -28,10 +28,14 @@ _TAG = re.compile(r"[^{]*\{[^}]+\}")
 
 
 class Annals:
-    """Makes commands; a topic is told on the channel that *prefix* and its name are."""
+    """Makes commands; a topic is told on the channel that *prefix* and its name are.
 
-    def __init__(self, prefix: str) -> None:
+    Where Redis *is_sharded* so is the channel.
+    """
+
+    def __init__(self, prefix: str, *, is_sharded: bool) -> None:
         self._prefix = prefix
+        self._verb = "SPUBLISH" if is_sharded else "PUBLISH"
         folder = resources.files("broadcaster.cluster") / "scripts"
         shared = (folder / "_history.lua").read_text("utf-8")
         self._scripts = {
@@ -51,7 +55,8 @@ class Annals:
         keys = [self._key(topic, "history"), self._key(topic, "latest"), self._key(topic, f"said:{name}")]
         known, window = _known(keeping), str(max(1, keeping.window))
         bounds = (str(keeping.events), _seconds(keeping), known, window)
-        return ("EVALSHA", self._digests["record"], "3", *keys, payload, self._prefix + topic, *bounds)
+        told = (self._verb, self._prefix + topic)
+        return ("EVALSHA", self._digests["record"], "3", *keys, payload, *told, *bounds)
 
     def recall(self, topic: str, last_id: str, keeping: Keeping) -> Command:
         """Read what came after *last_id*; see `read_recalled()`."""

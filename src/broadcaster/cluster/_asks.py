@@ -1,4 +1,4 @@
-"""What a roster says to Redis, and who takes the answers."""
+"""What is said to Redis, and who takes the answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from broadcaster.cluster._ledger import Command
-from broadcaster.cluster._redis_link import Link, Refusal
+from broadcaster.cluster._redis_link import Link, Moving, Refusal
 
 __all__ = ["Ask", "Question", "Questions", "nothing", "say"]
 
@@ -18,10 +18,14 @@ _MOST = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A command, and what takes its answer."""
+    """A command, and what takes its answer.
+
+    Where there is a *moved*, that is called instead when what the command is about is on the move.
+    """
 
     command: Command
     take: Callable[[Any], None]
+    moved: Callable[[], None] | None = None
 
 
 @dataclass(slots=True)
@@ -81,9 +85,12 @@ async def say(link: Link, asks: Sequence[Ask]) -> None:
     await link.send(*(ask.command for ask in asks))
     for ask in asks:
         answer = await link.read()
-        if isinstance(answer, Refusal):
+        if isinstance(answer, Moving) and ask.moved is not None:
+            ask.moved()
+        elif isinstance(answer, Refusal):
             raise ConnectionError(f"it refuses {ask.command[0]!r}: {answer}")
-        ask.take(answer)
+        else:
+            ask.take(answer)
 
 
 def nothing(answer: Any) -> None:

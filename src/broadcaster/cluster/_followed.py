@@ -6,12 +6,12 @@ was missed, and the history is read from there; so it is after the bus was inter
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, KeysView, Sequence
 from dataclasses import dataclass, field
 
 from broadcaster.cluster.journal import Entry, Keeping, Progress, Recalled, Told
 
-__all__ = ["Followed", "Look"]
+__all__ = ["Followed", "Look", "Topic"]
 
 _MOST = 1_000
 
@@ -43,7 +43,9 @@ class _Recall:
 
 
 @dataclass(eq=False, slots=True)
-class _Topic:
+class Topic:
+    """One of the topics, and how far it was told; *ready* is called when that is known."""
+
     name: str
     keeping: Keeping
     ready: Callable[[str | None], None] | None
@@ -65,7 +67,7 @@ class _Topic:
 class Look:
     """A look at what came *after* an id; it is the answer to it that `Followed.looked()` takes."""
 
-    topic: _Topic
+    topic: Topic
     after: str
     number: int = 0
     recall: _Recall | None = None
@@ -87,24 +89,42 @@ class Followed:
     def __init__(self, now: Callable[[], float]) -> None:
         self.told: Told = _nobody
         self._now = now
-        self._topics: dict[str, _Topic] = {}
+        self._topics: dict[str, Topic] = {}
         self._to_look: dict[str, None] = {}
-        self._to_recall: list[tuple[_Topic, _Recall]] = []
+        self._to_recall: list[tuple[Topic, _Recall]] = []
 
     @property
     def is_known(self) -> bool:
         """Whether there is nothing to look at."""
         return not self._to_look and not self._to_recall
 
+    @property
+    def names(self) -> KeysView[str]:
+        """Those of the topics."""
+        return self._topics.keys()
+
     def add(self, name: str, keeping: Keeping, ready: Callable[[str | None], None]) -> None:
         """Follow a topic from now on."""
-        self._topics[name] = _Topic(name, keeping, ready)
+        self._topics[name] = Topic(name, keeping, ready)
         self._to_look[name] = None
 
     def remove(self, name: str) -> None:
         """Follow it no more."""
         self._topics.pop(name, None)
         self._to_look.pop(name, None)
+
+    def release(self, name: str) -> Topic | None:
+        """Return a topic for another one to adopt, and follow it no more; None where it is not followed."""
+        topic = self._topics.get(name)
+        self.remove(name)
+        return topic
+
+    def adopt(self, topic: Topic) -> None:
+        """Follow a topic that was followed elsewhere, and go on where that ended."""
+        self._topics[topic.name] = topic
+        topic.is_behind = True
+        self._to_look[topic.name] = None
+        self._to_recall += [(topic, recall) for recall in topic.recalls.values()]
 
     def recall(self, name: str, last_id: str, recalled: Recalled) -> None:
         """Have what came after *last_id* to look at."""
@@ -131,7 +151,7 @@ class Followed:
         looks = [
             Look(topic, recall.last_id, recall=recall)
             for topic, recall in self._to_recall[:most]
-            if topic.recalls.get(recall.last_id) is recall
+            if self._topics.get(topic.name) is topic and topic.recalls.get(recall.last_id) is recall
         ]
         del self._to_recall[:most]
         for name in [name for name, _ in zip(self._to_look, range(most), strict=False)]:
@@ -182,7 +202,7 @@ class Followed:
                 self._give_up(topic)
         self._to_recall.clear()
 
-    def _catch_up(self, topic: _Topic, latest: str, entries: Sequence[Entry] | None) -> None:
+    def _catch_up(self, topic: Topic, latest: str, entries: Sequence[Entry] | None) -> None:
         heard, topic.heard = topic.heard, []
         topic.is_behind = False
         if (ready := topic.ready) is not None:
@@ -199,7 +219,7 @@ class Followed:
                 # What goes on nowhere now never will.
                 self._answer(topic, [recall], missed=not recall.is_whole())
 
-    def _go_on(self, topic: _Topic, heard: Sequence[Entry]) -> None:
+    def _go_on(self, topic: Topic, heard: Sequence[Entry]) -> None:
         """Tell what was heard meanwhile, as far as it is newer than what was read."""
         goes_on = False
         for number, entry in enumerate(heard):
@@ -210,14 +230,14 @@ class Followed:
                 self._fall_behind(topic, heard[number:])
                 return
 
-    def _leap(self, topic: _Topic, heard: Sequence[Entry], latest: str) -> None:
+    def _leap(self, topic: Topic, heard: Sequence[Entry], latest: str) -> None:
         """Go on with what was *heard*, since nobody can say what was missed before it."""
         at = heard[-1].id if heard else latest
         self._tell(topic, Progress(heard, at, missed=True))
         if at != latest:
             self._fall_behind(topic, [])
 
-    def _tell(self, topic: _Topic, progress: Progress) -> None:
+    def _tell(self, topic: Topic, progress: Progress) -> None:
         topic.at = progress.latest
         self.told(topic.name, progress)
         for recall in list(topic.recalls.values()):
@@ -225,7 +245,7 @@ class Followed:
             if progress.missed or len(recall.trail) > _MOST:
                 self._answer(topic, [recall], missed=True)
 
-    def _answer(self, topic: _Topic, recalls: Iterable[_Recall], *, missed: bool) -> None:
+    def _answer(self, topic: Topic, recalls: Iterable[_Recall], *, missed: bool) -> None:
         for recall in recalls:
             if missed or recall.is_whole():
                 del topic.recalls[recall.last_id]
@@ -233,11 +253,11 @@ class Followed:
                 for answer in recall.answers:
                     answer(found)
 
-    def _fall_behind(self, topic: _Topic, heard: Sequence[Entry]) -> None:
+    def _fall_behind(self, topic: Topic, heard: Sequence[Entry]) -> None:
         topic.is_behind, topic.heard, topic.since = True, list(heard), self._now()
         self._to_look[topic.name] = None
 
-    def _give_up(self, topic: _Topic) -> None:
+    def _give_up(self, topic: Topic) -> None:
         heard, topic.heard, topic.is_behind = topic.heard, [], False
         self._to_look.pop(topic.name, None)
         self._leap(topic, heard, heard[-1].id)

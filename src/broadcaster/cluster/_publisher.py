@@ -8,8 +8,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from broadcaster.cluster._backlog import Backlog
 from broadcaster.cluster._redis_link import Address, Links, Refusal
-from broadcaster.cluster._voice import Backlog, Said, Voice
+from broadcaster.cluster._voice import Said, Voice
 
 __all__ = ["Publisher"]
 
@@ -27,7 +28,7 @@ class Publisher:
         self._astray = astray
         self._seconds = seconds
         self._voices: dict[Address, Voice] = {}
-        self._homeless = Backlog()
+        self._homeless: Backlog[Said] = Backlog()
         self._closing: set[asyncio.Task[None]] = set()
         self._lost = self._refused = 0
 
@@ -49,7 +50,7 @@ class Publisher:
 
     def publish(self, topic: str, payload: bytes) -> None:
         """See `Bus.publish()`."""
-        self._say((topic, payload))
+        self._say(Said(topic, payload))
         if self._size > _MOST_BYTES:
             self._lose()
 
@@ -60,7 +61,7 @@ class Publisher:
     def follow(self, *, moved: bool) -> None:
         """Say each thing where its topic lives now; with *moved* that may be elsewhere."""
         unsaid = self._homeless.take(lambda topic: True)
-        strays = {topic for topic, _ in unsaid}
+        strays = {said.topic for said in unsaid}
         for voice in self._voices.values() if moved or strays else ():
             # After what came back from it, which was said before.
             unsaid += voice.backlog.take(partial(self._lives_elsewhere, strays, voice.home))
@@ -100,7 +101,7 @@ class Publisher:
         return self._homeless.size + sum(voice.backlog.size for voice in self._voices.values())
 
     def _say(self, said: Said) -> None:
-        home = self._servers.home(said[0])
+        home = self._servers.home(said.topic)
         if home is None:
             self._homeless.add(said)
             self._astray()

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 from broadcaster.cluster._lookout import Lookout
 from broadcaster.cluster._redis_cluster import Cluster
 from broadcaster.cluster._redis_masters import Master, OnlyOne, Sentinels
-from broadcaster.cluster._redis_wire import Moved, Opener, Refusal, Wire
+from broadcaster.cluster._redis_wire import Moved, Moving, Opener, Refusal, Wire
 from broadcaster.cluster.redis_url import Address, Nodes, One, Watched, read_url
 
-__all__ = ["Address", "Link", "Links", "Moved", "Refusal"]
+__all__ = ["Address", "Link", "Links", "Moved", "Moving", "Refusal"]
 
 
 class Servers(Protocol):

@@ -17,10 +17,11 @@ try:
 except ImportError as error:
     raise MissingExtra(error.name or "redis", extra="redis") from error
 
-__all__ = ["Caller", "Moved", "Opener", "Refusal", "Wire"]
+__all__ = ["Caller", "Moved", "Moving", "Opener", "Refusal", "Wire"]
 
 # They say nothing about the command: this server cannot do it now, and another one may.
-_PASSING = (exceptions.ClusterDownError, exceptions.ReadOnlyError, exceptions.TryAgainError)
+_PASSING = (exceptions.ClusterDownError, exceptions.ReadOnlyError)
+_MOVING = (exceptions.AskError, exceptions.TryAgainError)
 
 
 class Refusal(str):
@@ -29,7 +30,13 @@ class Refusal(str):
     __slots__ = ()
 
 
-class Moved(Refusal):
+class Moving(Refusal):
+    """Says that its slot is on the move: it is to be tried again, here or there."""
+
+    __slots__ = ()
+
+
+class Moved(Moving):
     """Says that another server owns *slot*."""
 
     __slots__ = ("slot",)
@@ -151,4 +158,6 @@ def _refusal(error: redis.ResponseError) -> Refusal:
         moved = Moved(f"slot {error.slot_id} has moved")
         moved.slot = error.slot_id
         return moved
+    if isinstance(error, _MOVING):
+        return Moving("its slot is on the move")
     return Refusal(str(error))

@@ -94,7 +94,10 @@ class Subscriber:
             self.is_connected = True
             if self._was_away:
                 self._was_away = False
-                _logger.warning("Redis is back: other nodes are heard again; what they said meanwhile is not")
+                _logger.warning(
+                    "Redis is back: other nodes are heard again; what they said meanwhile is not, but on"
+                    " channels with a history"
+                )
                 self._interrupted()
 
     def moved(self, topics: Collection[str]) -> None:

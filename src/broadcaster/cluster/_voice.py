@@ -3,83 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections import deque
-from collections.abc import Callable
-from itertools import islice
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
 from broadcaster.cluster._again import LONGEST, run_again
-from broadcaster.cluster._redis_link import Address, Link, Links, Moved, Refusal
+from broadcaster.cluster._backlog import Backlog
+from broadcaster.cluster._redis_link import Address, Link, Links, Moving, Refusal
 
-__all__ = ["Backlog", "Said", "Speaking", "Voice"]
-
-_logger = logging.getLogger("broadcaster.server")
+__all__ = ["Said", "Speaking", "Voice"]
 
 _AT_ONCE = 500
 _REUNION = 2 * LONGEST
 """Seconds in which the other nodes find Redis again as well, and subscribe: it keeps nothing for them."""
 
-Said: TypeAlias = tuple[str, bytes]
-"""A topic, and what is said there."""
 
+class Said(NamedTuple):
+    """What is said on a *topic*."""
 
-class Backlog:
-    """What is still to be said, the oldest first."""
-
-    def __init__(self) -> None:
-        self._unsaid: deque[Said] = deque()
-        self.size = 0
-        """Of all payloads, in bytes."""
-        self._added = self._gone = 0
-        self._awaited: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    def __bool__(self) -> bool:
-        return bool(self._unsaid)
-
-    def add(self, said: Said) -> None:
-        """Say it after all others."""
-        self._unsaid.append(said)
-        self._added += 1
-        self.size += len(said[1])
-
-    def first(self, most: int) -> list[Said]:
-        """Return what is to be said next."""
-        return list(islice(self._unsaid, most))
-
-    def drop(self) -> Said:
-        """Forget the oldest."""
-        said = self._unsaid.popleft()
-        self._gone += 1
-        self.size -= len(said[1])
-        while self._awaited and self._awaited[0][0] <= self._gone:
-            _settle(self._awaited.popleft()[1])
-        return said
-
-    def emptied(self) -> asyncio.Future[None]:
-        """Return what is done when all that is here now is not any more, or nobody is to wait for that."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._awaited.append((self._added, future))
-        return future
-
-    def keep_nobody(self) -> None:
-        """Let nobody wait any longer."""
-        while self._awaited:
-            _settle(self._awaited.popleft()[1])
-
-    def is_next(self, said: Said) -> bool:
-        """Whether it is this very thing that is said next."""
-        return bool(self._unsaid) and self._unsaid[0] is said
-
-    def take(self, which: Callable[[str], bool]) -> list[Said]:
-        """Forget all on the topics that *which* says, and return it."""
-        unsaid, self._unsaid, self.size = self._unsaid, deque(), 0
-        self._gone = self._added
-        self.keep_nobody()
-        taken: list[Said] = []
-        for said in unsaid:
-            taken.append(said) if which(said[0]) else self.add(said)
-        return taken
+    topic: str
+    payload: bytes
 
 
 class Speaking(Protocol):
@@ -100,7 +41,7 @@ class Voice:
 
     def __init__(self, links: Links, home: Address, speaking: Speaking, *, seconds: float) -> None:
         self.home = home
-        self.backlog = Backlog()
+        self.backlog: Backlog[Said] = Backlog()
         self.is_lost = False
         """Whether nothing can be said, and could not at the last attempt."""
         self._links = links
@@ -132,6 +73,7 @@ class Voice:
         """Say nothing more."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        self.backlog.keep_nobody()
 
     async def _run(self) -> None:
         link = self._links.link_to(self.home)
@@ -174,12 +116,7 @@ class Voice:
             if not self.backlog.is_next(said):
                 continue
             self.backlog.drop()
-            if isinstance(answer, Moved):
+            if isinstance(answer, Moving):
                 self._speaking.moved(said)
             elif isinstance(answer, Refusal):
                 self._speaking.refused(answer)
-
-
-def _settle(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -80,6 +80,10 @@ class Journal(Protocol):
 
         *delayed* is called where it will take its time, before that is over.
         """
+
+    def told(self) -> Sequence[Awaitable[None]]:
+        """Return what to await until all that was to be recorded before is recorded; see `Bus.told()`."""
+        ...
 
     def miss(self, topic: str, keeping: Keeping) -> None:
         """Record a hole: whoever heard only what was before it may have missed something."""

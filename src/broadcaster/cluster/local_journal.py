@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from broadcaster.cluster.journal import Entry, Keeping, Progress, Recalled, Told
@@ -88,6 +88,10 @@ class LocalJournal:
         if name not in history.names:
             history.names[name] = now + keeping.window
             self._add(topic, history, payload, keeping)
+
+    def told(self) -> Sequence[Awaitable[None]]:
+        """See `Journal.told()`; it is always so."""
+        return ()
 
     def miss(self, topic: str, keeping: Keeping) -> None:
         """See `Journal.miss()`."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 
 from broadcaster.cluster._again import run_again
+from broadcaster.cluster._homes import follow_homes
 from broadcaster.cluster._publisher import Publisher
 from broadcaster.cluster._redis_link import Links
 from broadcaster.cluster._subscriber import Subscriber
@@ -55,7 +54,7 @@ class RedisBus:
         self._publisher.open()
         if self._links.servers.is_sharded:
             self._task = asyncio.create_task(
-                run_again(self._follow, self._subscriber.unlocated, what="bus"), name="broadcaster-bus-follow"
+                run_again(self._run, self._subscriber.unlocated, what="bus"), name="broadcaster-bus-follow"
             )
 
     def subscribe(self, topic: str, ready: Callable[[], None]) -> None:
@@ -83,15 +82,7 @@ class RedisBus:
             self._task = None
         await self._subscriber.aclose()
 
-    async def _follow(self) -> None:
-        """Follow the topics of a cluster to where they live, when something is amiss, and now and then."""
-        while True:
-            self._astray.clear()
-            moved = await self._links.servers.locate()
-            self._subscriber.follow(moved=moved)
-            self._publisher.follow(moved=moved)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(2 * self._seconds):
-                    await self._astray.wait()
-            # They need a moment to agree among themselves.
-            await asyncio.sleep(random.uniform(0.1, 0.3))  # noqa: S311 - nobody has to guess it
+    async def _run(self) -> None:
+        """Follow the topics of a cluster to where they live."""
+        following = (self._subscriber, self._publisher)
+        await follow_homes(self._links.servers, following, self._astray, seconds=2 * self._seconds)
