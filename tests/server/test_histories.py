@@ -59,6 +59,20 @@ def test_events_of_a_channel_with_a_history_have_the_same_id_on_every_node(
     assert len({frame["id"] for frame in heard[0]}) == 4
 
 
+def test_what_is_sent_when_a_node_has_answered_comes_after_it_on_every_node(
+    nodes: tuple[ServerThread, ServerThread],
+) -> None:
+    with clients(*nodes) as browsers:
+        for browser in browsers:
+            browser.subscribe("kept-order")
+
+        for number in range(60):
+            post(nodes[number % 2], "kept-order", number)
+
+        for browser in browsers:
+            assert [next_data(browser) for _ in range(60)] == [*range(60)]
+
+
 def test_who_comes_back_to_another_node_gets_what_it_has_missed(
     nodes: tuple[ServerThread, ServerThread],
 ) -> None:

@@ -106,7 +106,7 @@ class Peers:
 
     def told(self) -> Sequence[Awaitable[None]]:
         """Return what to await until the other nodes can hear what was said before; see `Bus.told()`."""
-        return [*self._bus.told(), *self._roster.told()]
+        return [*self._bus.told(), *self._histories.journal.told(), *self._roster.told()]
 
     def open(self, hubs: Iterable[Hub]) -> None:
         """Start on the running event loop, for *hubs*."""
