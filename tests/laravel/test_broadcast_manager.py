@@ -1,9 +1,11 @@
-"""Laravel's BroadcastManagerTest: drivers by name, and events that are sent at once."""
+"""Laravel's BroadcastManagerTest: drivers by name, events that are sent at once, and those that wait."""
 
 from __future__ import annotations
 
 import logging
 from enum import Enum
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -12,12 +14,15 @@ from broadcaster import (
     ConfigurationError,
     Event,
     Settings,
+    ShouldBeUnique,
     ShouldBroadcastNow,
+    ShouldQueue,
     ShouldRescue,
 )
 from broadcaster.config import DriverConfig
 from broadcaster.drivers.base import Driver
 from broadcaster.drivers.null import NullDriver
+from broadcaster.queues.sqlite import SqliteQueue
 from tests.recording import RecordingDriver
 
 
@@ -32,6 +37,43 @@ class Ping(Event, ShouldBroadcastNow):
 
 class Rescued(Ping, ShouldRescue):
     pass
+
+
+class Waiting(Event, ShouldQueue):
+    number: int = 1
+
+    def broadcast_on(self) -> str:
+        return "lobby"
+
+
+class Mailed(Waiting):
+    queue: ClassVar = "mail"
+
+
+class WaitingRescued(Waiting, ShouldRescue):
+    pass
+
+
+class Unique(Waiting, ShouldBeUnique):
+    pass
+
+
+class UniqueByNumber(Unique):
+    def unique_id(self) -> str:
+        return str(self.number)
+
+
+def waiting_after(folder: Path, *events: Event) -> dict[str, int]:
+    """Return how many events are ready in each queue after *events* were sent; no driver has got any."""
+    driver = RecordingDriver()
+    queue = {"engine": "sqlite", "file": str(folder / "queue.sqlite3")}
+    with BroadcastManager.from_dict({"driver": "own", "queue": queue}) as broadcast:
+        broadcast.extend("own", lambda: driver)
+        for event in events:
+            broadcast.send(event)
+        assert isinstance(broadcast.queue, SqliteQueue)
+        assert driver.delivered == []
+        return {name: size.ready for name, size in broadcast.queue.sizes().items()}
 
 
 def broadcast_through(driver: Driver) -> BroadcastManager:
@@ -147,3 +189,17 @@ def test_a_driver_that_is_replaced_is_made_anew() -> None:
     broadcast.extend("own", NullDriver)
 
     assert broadcast.driver(Name.OWN) is not first
+
+
+def test_an_event_that_may_wait_goes_into_the_queue_that_it_names(tmp_path: Path) -> None:
+    assert waiting_after(tmp_path, Waiting(), Mailed(), Mailed()) == {"default": 1, "mail": 2}
+
+
+def test_an_event_that_may_wait_and_fail_goes_into_a_queue(tmp_path: Path) -> None:
+    assert waiting_after(tmp_path, WaitingRescued()) == {"default": 1}
+
+
+def test_of_a_unique_event_one_waits_for_each_class_or_id(tmp_path: Path) -> None:
+    numbered = [UniqueByNumber(number=number) for number in (1, 1, 2)]
+
+    assert waiting_after(tmp_path, Unique(number=1), Unique(number=2), *numbered) == {"default": 3}
