@@ -37,6 +37,7 @@ LAYERS = {
     3: {"cluster", "drivers", "queues"},
     4: {
         "_sources",
+        "_spans",
         "_tracing",
         "answers",
         "auth_requests",
@@ -55,6 +56,7 @@ LAYERS = {
 # Rule 2. The two halves share what lies below them, and meet in what lies above them only.
 SENDING = {
     "_sources",
+    "_spans",
     "_tracing",
     "answers",
     "auth_requests",

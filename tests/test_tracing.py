@@ -6,8 +6,18 @@ from collections.abc import Sequence
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
-from broadcaster import AnonymousEvent, BroadcastManager, DeliveryError, Message, Settings
+from broadcaster import (
+    AnonymousEvent,
+    BroadcastManager,
+    DeliveryError,
+    Message,
+    Settings,
+    ShouldQueue,
+)
+from broadcaster._tracing import late_delivery
+from broadcaster.config import DriverConfig
 from broadcaster.drivers.base import Driver
+from broadcaster.queues.envelopes import Envelope
 from broadcaster.server import ServerThread
 from tests.programs import python
 from tests.server.clients import APP, wait_until
@@ -146,3 +156,31 @@ def test_without_opentelemetry_the_extra_is_named() -> None:
     )
 
     assert "pip install 'broadcaster-kit[otel]'" in python(program, without="opentelemetry")
+
+
+class Mailed(AnonymousEvent, ShouldQueue):
+    pass
+
+
+def test_what_a_worker_delivers_is_part_of_the_trace_that_sent_it() -> None:
+    settings = Settings(default="null", queue=DriverConfig("memory"), tracing=True)
+    # At its end all is delivered.
+    with recorded_spans() as spans, BroadcastManager(settings) as broadcast:
+        broadcast.send(Mailed("paid", on="orders.7"))
+
+    (sent,), (delivered,) = spans.named("broadcast.send"), spans.named("broadcast.deliver")
+    assert delivered.kind is SpanKind.CONSUMER
+    assert delivered.parent is not None
+    assert delivered.parent.span_id == sent.context.span_id
+    assert dict(delivered.attributes or {})["broadcaster.driver"] == "null"
+
+
+def test_a_batch_that_a_worker_delivers_links_to_all_that_were_sent() -> None:
+    carrier = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    envelopes = [Envelope(Message("a", ("b",), "{}"), "null", trace=carrier) for _ in range(2)]
+    with recorded_spans() as spans, late_delivery("null", envelopes):
+        pass
+
+    (span,) = spans.named("broadcast.deliver")
+    assert span.parent is None
+    assert [f"{link.context.span_id:016x}" for link in span.links] == ["b7ad6b7169203331"] * 2

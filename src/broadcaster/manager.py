@@ -13,11 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from broadcaster._spans import spans_if
 from broadcaster.answers import Answer, answer_channels, answer_user
 from broadcaster.auth_requests import AuthRequest
 from broadcaster.authorization import Authorization
 from broadcaster.config import DriverConfig, Settings
-from broadcaster.dispatcher import Dispatcher, Span
+from broadcaster.dispatcher import Dispatcher
 from broadcaster.drivers.base import Driver
 from broadcaster.drivers.failover import FailoverDriver
 from broadcaster.drivers.kinds import DriverFactory, factory_of, known_kinds
@@ -58,7 +59,8 @@ class BroadcastManager:
     ) -> None:
         settings = settings or Settings()
         self.default = settings.default
-        self.dispatcher = Dispatcher(self, span=_span() if settings.tracing else None)
+        self._spans = spans_if(settings.tracing)
+        self.dispatcher = Dispatcher(self, span=self._spans.sent)
         self.rules = ChannelRules()
         self.to_thread: ToThread = asyncio.to_thread
         self._configured = {**settings.spare, **settings.drivers}
@@ -189,7 +191,9 @@ class BroadcastManager:
         if self._queue is None and self._queue_config.kind != "sync":
             with self._lock:
                 if self._queue is None:
-                    self._queue = make_queue(self._queue_config.kind, self, self._queue_config.options)
+                    self._queue = make_queue(
+                        self._queue_config.kind, self, self._queue_config.options, span=self._spans.delivered
+                    )
         return self._queue
 
     def extend(self, kind: str, factory: DriverFactory) -> None:
@@ -305,13 +309,6 @@ class BroadcastManager:
             f"no driver named {name!r}" if kind == name else f"driver {name!r} has the unknown kind {kind!r}"
         )
         return f"{what}{suggestion(kind, known)}; known: {named(known)}"
-
-
-def _span() -> Span:
-    # Only who wants spans needs OpenTelemetry.
-    from broadcaster._tracing import delivery
-
-    return delivery
 
 
 def _needs_server(**_options: Any) -> Driver:

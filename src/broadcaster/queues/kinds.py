@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any, TypeAlias
 
 from broadcaster.queues.base import Queue
-from broadcaster.queues.runner import Drivers
+from broadcaster.queues.runner import Drivers, Span
 
 __all__ = ["QueueFactory", "known_queues", "make_queue"]
 
@@ -28,11 +28,11 @@ def known_queues() -> set[str]:
     return set(_OWN)
 
 
-def make_queue(kind: str, drivers: Drivers, options: Mapping[str, Any]) -> Queue:
-    """Return a queue of *kind*, whose workers deliver through *drivers*.
+def make_queue(kind: str, drivers: Drivers, options: Mapping[str, Any], *, span: Span | None = None) -> Queue:
+    """Return a queue of *kind*, whose workers deliver through *drivers*, each delivery in a *span*.
 
     Raises `MissingExtra` when the engine is not installed.
     """
     module, _, name = _OWN[kind].partition(":")
-    queue: Queue = getattr(import_module(module), name)(drivers, **options)
+    queue: Queue = getattr(import_module(module), name)(drivers, span=span, **options)
     return queue
