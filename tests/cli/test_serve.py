@@ -3,6 +3,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -24,6 +25,18 @@ def port_of(process: subprocess.Popen[str]) -> int:
     match = re.search(r"listening on http://127\.0\.0\.1:(\d+)", line)
     assert match is not None, line + process.stderr.read()
     return int(match[1])
+
+
+def heard_until(process: subprocess.Popen[str], word: str) -> str:
+    """Return what *process* writes up to the line that has *word* in it; end it when that does not come."""
+    assert process.stderr is not None
+    written = ""
+    too_late = threading.Timer(SECONDS, process.kill)
+    too_late.start()
+    while word not in written and (line := process.stderr.readline()):
+        written += line
+    too_late.cancel()
+    return written
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -324,8 +337,9 @@ def test_no_secret_is_in_the_log_whatever_goes_wrong(tmp_path: Path, log_format:
             assert plain(port, "GET", f"/apps/3/channels{forged}").status == 401
             assert plain(port, "GET", f"/{APP.secret}?x={wrong[:5]}").status == 404
             assert call(port, "GET", "/apps/3/channels", credentials=Credentials(APP.key, "x")).status == 401
+            text = heard_until(process, "Redis is away")
             process.send_signal(signal.SIGTERM)
-            _, text = process.communicate(timeout=SECONDS)
+            text += heard_until(process, "stopped")
 
     assert "Redis is away" in text
     assert "refused with 401" in text

@@ -265,6 +265,8 @@ class Cluster:
         # First the one that gets it, or it takes the claim of the other for newer than its own.
         for server in sorted(self.servers, key=lambda server: server is not self.servers[to]):
             server.client().execute_command("CLUSTER SETSLOT", slot, "NODE", name)
+        # What the other said just before would be believed again, as long as its epoch is the newer one.
+        self.servers[to].client().execute_command("CLUSTER BUMPEPOCH")
 
     def _is_well(self, client: Any) -> bool:
         told = {master[1] for _, _, master, *_ in client.execute_command("CLUSTER SLOTS")}
