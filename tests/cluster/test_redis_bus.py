@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,33 +11,9 @@ from broadcaster.cluster.bus import Bus
 from broadcaster.cluster.redis_bus import RedisBus
 from tests.cluster.contract import SECONDS, BusContract, Hearer, until
 from tests.drivers.proxy import Proxy
-from tests.drivers.redis_servers import Cluster, RedisServer, Watched, cluster, watched
+from tests.drivers.redis_servers import Cluster, RedisServer, Watched
 
 QUICK = 0.2
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with watched(tmp_path_factory.mktemp("shop")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def nodes_of_a_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("cluster")) as running:
-        yield running
-
-
-@pytest.fixture
-def proxy(redis: RedisServer) -> Iterator[Proxy]:
-    with Proxy(redis.port) as proxy:
-        yield proxy
 
 
 class TestRedisBus(BusContract):
@@ -67,8 +42,8 @@ class TestRedisBusOfAMasterThatSentinelsName(BusContract):
 
 class TestRedisBusOfACluster(BusContract):
     @pytest.fixture(autouse=True)
-    def _together(self, nodes_of_a_cluster: Cluster) -> None:
-        self.url = nodes_of_a_cluster.url
+    def _together(self, shards: Cluster) -> None:
+        self.url = shards.url
 
     def bus(self) -> Bus:
         return RedisBus(self.url)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,18 +14,12 @@ from broadcaster import Message
 from broadcaster.cluster._redis_link import Links
 from broadcaster.cluster.redis_bus import RedisBus
 from broadcaster.drivers.redis import RedisDriver
-from tests.drivers.redis_servers import PASSWORD, Cluster, RedisServer, cluster
+from tests.drivers.redis_servers import PASSWORD, Cluster, RedisServer
 
 from .contract import SECONDS, Hearer, until
 
 QUICK = 0.3
 SPREAD = [f"room.{number}" for number in range(30)]
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("cluster")) as running:
-        yield running
 
 
 @pytest.fixture

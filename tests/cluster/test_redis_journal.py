@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -10,37 +9,13 @@ import pytest
 from broadcaster.cluster.redis_bus import RedisBus
 from broadcaster.cluster.redis_journal import RedisJournal
 from tests.drivers.proxy import Proxy
-from tests.drivers.redis_servers import Cluster, RedisServer, Watched, cluster, eventually, watched
+from tests.drivers.redis_servers import Cluster, RedisServer, Watched, eventually
 
 from .contract import SECONDS, until
 from .journals import KEEPING, TOPIC, JournalContract, JournalNode
 
 QUICK = 0.3
 _groups = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with watched(tmp_path_factory.mktemp("shop")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("cluster")) as running:
-        yield running
-
-
-@pytest.fixture
-def proxy(redis: RedisServer) -> Iterator[Proxy]:
-    with Proxy(redis.port) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -12,18 +12,12 @@ from urllib.parse import quote
 import pytest
 
 from broadcaster.cluster._redis_link import Link, Links
-from tests.drivers.redis_servers import PASSWORD, RedisServer, Sentinel, Watched, watched
+from tests.drivers.redis_servers import PASSWORD, RedisServer, Sentinel, Watched
 
 from .contract import SECONDS, until
 
 SECRET = quote(PASSWORD, safe="")
 Watch = Callable[..., Sentinel]
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with watched(tmp_path_factory.mktemp("shop")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,38 +1,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 
 import pytest
 
 from broadcaster.cluster.redis_roster import RedisRoster
 from broadcaster.cluster.roster import Roster
 from tests.drivers.proxy import Proxy
-from tests.drivers.redis_servers import Cluster, RedisServer, Watched, cluster, watched
+from tests.drivers.redis_servers import Cluster, RedisServer, Watched
 
 from .contract import SECONDS, until
 from .rosters import ROOM, RosterContract, RosterNode
 
 LEASE = 1.0
 _groups = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with watched(tmp_path_factory.mktemp("shop")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def nodes_of_a_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("cluster")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -65,8 +46,8 @@ class TestRedisRosterOfAMasterThatSentinelsName(RosterContract):
 
 class TestRedisRosterOfACluster(RosterContract):
     @pytest.fixture(autouse=True)
-    def _together(self, nodes_of_a_cluster: Cluster, prefix: str) -> None:
-        self.url, self.prefix = nodes_of_a_cluster.url, prefix
+    def _together(self, shards: Cluster, prefix: str) -> None:
+        self.url, self.prefix = shards.url, prefix
 
     def roster(self) -> Roster:
         return roster(self.url, self.prefix)

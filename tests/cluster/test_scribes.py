@@ -24,12 +24,6 @@ SPREAD = tuple(f"topic-{number}" for number in range(12))
 _groups = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("cluster")) as running:
-        yield running
-
-
 @pytest.fixture
 def shards_and_a_replica(tmp_path: Path) -> Iterator[Cluster]:
     with cluster(tmp_path, with_replica=True) as running:

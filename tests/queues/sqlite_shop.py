@@ -36,8 +36,11 @@ class Pages(BlockingDriver):
         if "refuse" in message.data:
             raise DeliveryError("refused", driver="pages")
         if "slow" in message.data:
+            # What a peer takes for its answer: it is the driver that is slow, and no test that waits.
             time.sleep(0.002)
+        deadline = time.monotonic() + 60
         while "wait" in message.data and not (FOLDER / "let-go").exists():
+            assert time.monotonic() < deadline, "nobody let it go"
             time.sleep(0.005)
         said(f"delivered {message.data}")
 
