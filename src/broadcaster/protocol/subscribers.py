@@ -8,7 +8,16 @@ from typing import Any
 from broadcaster.protocol.connection import Connection
 from broadcaster.protocol.elsewhere import Change
 
-__all__ = ["Subscribers"]
+__all__ = ["Audience", "Subscribers"]
+
+
+class Audience(tuple[Connection, ...]):  # noqa: SLOT001 - a tuple takes no slot that is not empty
+    """The connections of a channel, in the order they came: the same object until one comes or goes.
+
+    *crowd* is the shell's. It may keep there what it has made of them, so as not to touch each one anew.
+    """
+
+    crowd: Any = None
 
 
 @dataclass(slots=True)
@@ -28,7 +37,7 @@ class Subscribers:
     def __init__(self) -> None:
         self._connections: dict[Connection, None] = {}
         self._users: dict[str, _Present] = {}
-        self._audience: tuple[Connection, ...] | None = None
+        self._audience: Audience | None = None
         self._elsewhere = 0
         self._held: dict[Connection, str] = {}
 
@@ -41,10 +50,10 @@ class Subscribers:
         return len(self._connections) + self._elsewhere
 
     @property
-    def audience(self) -> tuple[Connection, ...]:
-        """Every connection here; the same tuple until one comes or goes, so that a push copies nothing."""
+    def audience(self) -> Audience:
+        """Every connection here."""
         if self._audience is None:
-            self._audience = tuple(self._connections)
+            self._audience = Audience(self._connections)
         return self._audience
 
     @property

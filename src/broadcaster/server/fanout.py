@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from broadcaster.protocol.effects import Push
+from broadcaster.protocol.subscribers import Audience
 from broadcaster.protocol.tally import Tally
 
 __all__ = ["Fanout"]
@@ -14,39 +15,62 @@ _LARGE = 512
 """From so many characters compressing a message gains more than it costs."""
 
 
-class Fanout:
-    """Writes frames: *encode* and *deflate* are called once for each, however many connections get it."""
+class _Crowd(Protocol):
+    @property
+    def deflated(self) -> bool: ...
 
-    def __init__(self, encode: Callable[[str], Any], deflate: Callable[[str], Any] | None) -> None:
+    def write(self, payload: Any, without: Any, deflated: Any = None, /) -> int: ...
+
+
+class Fanout:
+    """Writes frames: *encode* and *deflate* are called once for each, however many connections get it.
+
+    *gather* makes a crowd of the connections of a channel, to which it writes as to one.
+    """
+
+    def __init__(
+        self,
+        encode: Callable[[str], Any],
+        deflate: Callable[[str], Any] | None,
+        gather: Callable[[Audience], _Crowd] | None = None,
+    ) -> None:
         self._encode = encode
         self._deflate = deflate
+        self._gather = gather
 
     def push(self, push: Push, tally: Tally) -> None:
         """Write to every connection that is to have it."""
-        payload, without = self._encode(push.text), push.without
-        sent = len(push.to)
-        if self._deflate is not None and len(push.text) >= _LARGE:
-            sent -= self._write_large(push, payload, self._deflate)
+        payload, to = self._encode(push.text), push.to
+        if self._gather is not None and isinstance(to, Audience):
+            sent = self._write_to_crowd(push, payload, to.crowd or self._crowd_of(to, self._gather))
         else:
-            for connection in push.to:
-                if connection is not without:
-                    connection.wire.write(payload)
-                else:
-                    sent -= 1
+            sent = self._write_to_each(push, payload)
         # Once for all of them: whoever counted inside the loop would make every subscriber pay.
         tally.frames_sent += sent
         tally.bytes_sent += sent * len(payload)
 
-    def _write_large(self, push: Push, payload: Any, deflate: Callable[[str], Any]) -> int:
-        """Write it compressed to those who take that; return how many were left out."""
-        deflated, left_out = None, 0
+    def _crowd_of(self, audience: Audience, gather: Callable[[Audience], _Crowd]) -> _Crowd:
+        crowd: _Crowd = gather(audience)
+        audience.crowd = crowd
+        return crowd
+
+    def _write_to_crowd(self, push: Push, payload: Any, crowd: _Crowd) -> int:
+        without: Any = None if push.without is None else push.without.wire
+        deflated = self._deflated(push.text) if crowd.deflated else None
+        return crowd.write(payload, without and without.outbox, deflated)
+
+    def _write_to_each(self, push: Push, payload: Any) -> int:
+        """Write it, compressed to those who take that; return how many they are."""
+        left_out = 0
+        takes_deflated = any(connection.wire.deflated for connection in push.to)
+        deflated = self._deflated(push.text) if takes_deflated else None
         for connection in push.to:
             if connection is push.without:
                 left_out += 1
-            elif not connection.wire.deflated:
-                connection.wire.write(payload)
             else:
-                if deflated is None:
-                    deflated = deflate(push.text)
-                connection.wire.write(deflated)
-        return left_out
+                wire = connection.wire
+                wire.write(payload if deflated is None or not wire.deflated else deflated)
+        return len(push.to) - left_out
+
+    def _deflated(self, text: str) -> Any:
+        return None if self._deflate is None or len(text) < _LARGE else self._deflate(text)

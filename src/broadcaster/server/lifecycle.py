@@ -24,6 +24,7 @@ from broadcaster.server.http import HttpConnection
 from broadcaster.server.listening import Listening
 from broadcaster.server.native import NativeShell
 from broadcaster.server.node import Node
+from broadcaster.server.outbox import gather
 from broadcaster.server.proxies import Proxies
 from broadcaster.server.requests import Requests, Trace
 from broadcaster.server.tls import Tls
@@ -87,6 +88,7 @@ class Server:
             apps,
             encode=encode_frame,
             deflate=deflate_frame,
+            gather=gather,
             webhook_buffer=webhook_buffer,
             group=group,
             requests=Requests(_trace() if tracing else None),

@@ -10,6 +10,7 @@ from broadcaster.protocol.handshake import Refusal, Visit
 from broadcaster.server.bounds import Bounds
 from broadcaster.server.http import Headers, HttpConnection, encode_response
 from broadcaster.server.node import Node
+from broadcaster.server.outbox import Flusher, outbox_of
 from broadcaster.server.proxies import Proxies
 from broadcaster.server.proxy_protocol import ProxyHeader
 from broadcaster.server.query import read_params
@@ -39,6 +40,7 @@ class NativeShell:
         self._transports = transports
         self._bounds = bounds
         self._proxies = proxies
+        self._flusher = Flusher(asyncio.get_running_loop().call_soon)
 
     def __call__(self) -> asyncio.Protocol:
         """Return the protocol of one more connection."""
@@ -70,18 +72,20 @@ class NativeShell:
     def _open(
         self, transport: asyncio.Transport, handshake: Handshake, key: str, visit: Visit, beyond: bytes
     ) -> None:
-        transport.write(handshake.answer())
         if not handshake.accepted:
+            transport.write(handshake.answer())
             transport.close()
             return
         admitted = self._node.admit(key, visit)
         wire = WebSocketConnection(
             transport,
+            outbox_of(self._flusher, transport, deflated=bool(handshake.extensions)),
             transports=self._transports,
             max_size=0 if isinstance(admitted, Refusal) else admitted.app.limits.frame_size,
             bounds=self._bounds,
             extensions=handshake.extensions,
         )
+        wire.write(handshake.answer())
         transport.set_protocol(wire)
         self._transports.unlimit(transport)
         if isinstance(admitted, Refusal):

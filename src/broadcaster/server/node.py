@@ -29,6 +29,7 @@ from broadcaster.protocol.effects import (
 from broadcaster.protocol.frames import error
 from broadcaster.protocol.handshake import Refusal, Visit, unknown_app
 from broadcaster.protocol.hub import Hub
+from broadcaster.protocol.subscribers import Audience
 from broadcaster.server.apps import App, Apps, check_apps, provider_of
 from broadcaster.server.fanout import Fanout
 from broadcaster.server.peers import Peers
@@ -55,7 +56,7 @@ class Node:
 
     *encode* turns the text of a frame into what the shell's wires write; it is called once for each
     message, however many connections get it. So is *deflate*, for the wires that take compressed frames and
-    messages that are large enough. Webhooks wait in the file *webhook_buffer*, or in memory. Other nodes are
+    messages that are large enough; *gather* makes one object of the wires of a channel. Webhooks wait in the file *webhook_buffer*, or in memory. Other nodes are
     in the *group*. *requests* counts the HTTP requests that it takes.
     """
 
@@ -65,6 +66,7 @@ class Node:
         *,
         encode: Callable[[str], Any],
         deflate: Callable[[str], Any] | None = None,
+        gather: Callable[[Audience], Any] | None = None,
         webhook_buffer: Path | None = None,
         group: Group | None = None,
         requests: Requests | None = None,
@@ -73,7 +75,7 @@ class Node:
         self.refused: Counter[int] = Counter()
         self.requests = requests or Requests()
         self._encode = encode
-        self._fanout = Fanout(encode, deflate)
+        self._fanout = Fanout(encode, deflate, gather)
         self._hubs: dict[str, Hub] = {}
         self._keys: dict[str, Hub] = {}
         self._loop: asyncio.AbstractEventLoop | None = None

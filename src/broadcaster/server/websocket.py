@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from broadcaster.errors import MissingExtra
 from broadcaster.server.bounds import Bounds
+from broadcaster.server.outbox import Outbox
 from broadcaster.server.session import Session
 from broadcaster.server.transports import Transports
 
@@ -95,12 +96,13 @@ class WebSocketConnection(asyncio.Protocol):
 
     __slots__ = (
         "_close_seconds", "_ending", "_fragments", "_protocol", "_transport", "_transports", "deflated",
-        "session", "write",
+        "outbox", "session", "write",
     )  # fmt: skip
 
     def __init__(
         self,
         transport: asyncio.Transport,
+        outbox: Outbox,
         *,
         transports: Transports,
         max_size: int,
@@ -116,8 +118,8 @@ class WebSocketConnection(asyncio.Protocol):
         self._ending = False
         self._close_seconds = bounds.close_seconds
         self.session: Session | None = None
-        # The transport's own method: fan-out calls it for every subscriber.
-        self.write = transport.write
+        self.outbox = outbox
+        self.write = outbox.write
         transport.set_write_buffer_limits(high=bounds.outbox_size)
 
     def probe(self) -> None:
@@ -149,6 +151,8 @@ class WebSocketConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the hub."""
+        # Before the transport closes the socket, whose number may be another one's next.
+        self.outbox.close()
         self._transports.lost(self._transport)
         self._end()
 
@@ -194,9 +198,11 @@ class WebSocketConnection(asyncio.Protocol):
         for data in self._protocol.data_to_send():
             if data is not SEND_EOF:
                 self.write(data)
-            elif self._transport.is_closing():
                 continue
-            elif self._transport.can_write_eof():
+            self.outbox.flush()
+            if self._transport.is_closing():
+                continue
+            if self._transport.can_write_eof():
                 self._transport.write_eof()
             else:
                 # TLS cannot end one way only.
