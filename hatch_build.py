@@ -1,4 +1,4 @@
-"""Compiles the C part of the server into the wheel, where that can be done; without it Python does its work."""
+"""Compiles the C part of the server into the wheel, where that can be; without it Python does its work."""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
+from typing import Any
+
 import pytest
 
 from broadcaster.protocol.connection import Connection
 from broadcaster.protocol.effects import Push
+from broadcaster.protocol.subscribers import Audience
 from broadcaster.protocol.tally import Tally
 from broadcaster.server.fanout import Fanout
 
@@ -51,3 +54,46 @@ def test_only_a_large_frame_is_compressed_and_only_for_those_who_take_it() -> No
 
     assert takes.said == [b"x" * 511, b"deflated"]
     assert does_not.said == [b"x" * 511, b"x" * 512]
+
+
+class Crowd:
+    """Keeps what is written to all, and to whom."""
+
+    made = 0
+
+    def __init__(self, audience: Audience) -> None:
+        Crowd.made += 1
+        self.deflated = any(connection.wire.deflated for connection in audience)
+        self.said: list[tuple[bytes, Any, bytes | None]] = []
+        self._count = len(audience)
+
+    def write(self, payload: bytes, without: Any, deflated: bytes | None = None, /) -> int:
+        self.said.append((payload, without, deflated))
+        return self._count - (without is not None)
+
+
+class Boxed(Wire):
+    """A wire with an outbox."""
+
+    outbox = "outbox"
+
+
+@pytest.mark.parametrize("deflated", [True, False])
+def test_a_channel_is_written_to_as_to_one_and_gathered_once(deflated: bool) -> None:
+    fanout, tally = Fanout(str.encode, lambda text: b"deflated", Crowd), Tally()
+    audience = Audience(connections(Boxed(deflated=deflated), Boxed(deflated=False)))
+    before = Crowd.made
+
+    fanout.push(Push("x" * 10, audience), tally)
+    fanout.push(Push("x" * 600, audience, audience[1]), tally)
+    fanout.push(Push("to one", audience[:1]), tally)
+
+    assert Crowd.made == before + 1
+    assert audience.crowd.said == [
+        (b"x" * 10, None, None),
+        (b"x" * 600, "outbox", b"deflated" if deflated else None),
+    ]
+    assert tally.frames_sent == 4
+    wire = audience[0].wire
+    assert isinstance(wire, Wire)
+    assert wire.said == [b"to one"]

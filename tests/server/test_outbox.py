@@ -8,7 +8,7 @@ import sys
 import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import uvloop
@@ -90,7 +90,7 @@ async def peers(flusher: Any, count: int, *, deflated: bool = False) -> AsyncIte
         ours, client = socket.socketpair()
         client.setblocking(False)
         transport, end = await loop.create_connection(End, sock=ours)
-        end.outbox = outbox_of(flusher, cast("asyncio.Transport", transport), deflated=deflated)
+        end.outbox = outbox_of(flusher, transport, deflated=deflated)
         opened.append(Peer(client, transport, end))
     try:
         yield opened
@@ -170,6 +170,26 @@ def test_a_peer_that_reads_late_gets_everything_in_order(made: Any, loop_of: Any
             assert await slow.read(len(wanted)) == wanted
             crowd.write(b"and on", None)
             assert await slow.read(6) == b"and on"
+
+    run(loop_of, main)
+
+
+def test_nothing_overtakes_what_the_transport_has_still_to_write(made: Any, loop_of: Any) -> None:
+    async def main() -> None:
+        async with peers(flusher_of(made), 1) as [peer]:
+            frames = [b"%d," % number * 3_000 for number in range(200)]
+            for frame in frames:
+                peer.outbox.write(frame)
+                peer.outbox.flush()
+            assert peer.transport.get_write_buffer_size() > 0
+
+            # Now there is room in the socket, which nobody has told the transport.
+            got = peer.read_now()
+            peer.outbox.write(b"last")
+            peer.outbox.flush()
+
+            wanted = b"".join([*frames, b"last"])
+            assert got + await peer.read(len(wanted) - len(got)) == wanted
 
     run(loop_of, main)
 
@@ -373,8 +393,8 @@ def test_everybody_gets_what_was_written_whatever_happens(made: Any, loop_of: An
                     case "crowd":
                         left_out = connections[which].outbox if which < 4 else None
                         crowd.write(frame, left_out)
-                        for other, expected in enumerate(wanted):
-                            expected += frame if other != which else b""
+                        for other in {0, 1, 2, 3} - {which}:
+                            wanted[other] += frame
                     case "turn":
                         await turn()
                     case "read":
@@ -382,8 +402,7 @@ def test_everybody_gets_what_was_written_whatever_happens(made: Any, loop_of: An
                     case "flush":
                         connections[which].outbox.flush()
             for peer, received, expected in zip(connections, got, wanted, strict=True):
-                received += await peer.read(len(expected) - len(received))
-                assert received == expected
+                assert received + await peer.read(len(expected) - len(received)) == expected
 
     run(loop_of, main)
 

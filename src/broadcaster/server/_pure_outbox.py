@@ -1,4 +1,4 @@
-"""Outboxes where there is no C part: frames wait for the end of the event loop's turn, and leave in one write."""
+"""Outboxes in Python: frames wait for the end of the event loop's turn, and leave in one write."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Flusher:
         for outbox in outboxes:
             try:
                 outbox.flush()
-            except Exception as trouble:  # noqa: BLE001, PERF203 - one connection's trouble is not the others'
+            except Exception as trouble:  # noqa: BLE001 - one connection's trouble is not the others'
                 error = error or trouble
         if error is not None:
             raise error
@@ -67,9 +67,10 @@ class Outbox:
         self,
         flusher: Flusher,
         transport: asyncio.WriteTransport,
-        descriptor: int,  # noqa: ARG002 - transports are all that Python needs
+        descriptor: int,
         deflated: bool,  # noqa: FBT001 - the C part takes no names
     ) -> None:
+        _ = descriptor
         self._transport: asyncio.WriteTransport | None = transport
         self.flusher = flusher
         self.deflated = deflated

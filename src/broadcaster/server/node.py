@@ -56,8 +56,9 @@ class Node:
 
     *encode* turns the text of a frame into what the shell's wires write; it is called once for each
     message, however many connections get it. So is *deflate*, for the wires that take compressed frames and
-    messages that are large enough; *gather* makes one object of the wires of a channel. Webhooks wait in the file *webhook_buffer*, or in memory. Other nodes are
-    in the *group*. *requests* counts the HTTP requests that it takes.
+    messages that are large enough. *gather* makes one object of the wires of a channel. Webhooks wait in the
+    file *webhook_buffer*, or in memory. Other nodes are in the *group*. *requests* counts the HTTP requests
+    that it takes.
     """
 
     def __init__(

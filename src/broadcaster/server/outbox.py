@@ -12,22 +12,24 @@ from typing import TYPE_CHECKING, Any
 from broadcaster.protocol.subscribers import Audience
 
 if TYPE_CHECKING:
-    from broadcaster.server._outbox import Crowd, Flusher, Outbox
-
-    ACCELERATED = True
+    import broadcaster.server._outbox as _chosen
 else:
     try:
         if os.environ.get("BROADCAST_PURE_PYTHON") == "1":
-            raise ImportError("the C part is not wanted")
-        from broadcaster.server._outbox import Crowd, Flusher, Outbox
+            import broadcaster.server._pure_outbox as _chosen
+        else:
+            import broadcaster.server._outbox as _chosen
     except ImportError:
-        from broadcaster.server._pure_outbox import Crowd, Flusher, Outbox
-
-        ACCELERATED = False
-    else:
-        ACCELERATED = True
+        import broadcaster.server._pure_outbox as _chosen
 
 __all__ = ["ACCELERATED", "Crowd", "Flusher", "Outbox", "gather", "outbox_of"]
+
+ACCELERATED = _chosen.__name__.endswith("._outbox")
+"""Whether they are in C."""
+
+Crowd = _chosen.Crowd
+Flusher = _chosen.Flusher
+Outbox = _chosen.Outbox
 
 
 def outbox_of(flusher: Flusher, transport: asyncio.Transport, *, deflated: bool) -> Outbox:
