@@ -47,16 +47,20 @@ class Kind(Enum):
     @property
     def guarded(self) -> bool:
         """Whether a subscription needs a signature."""
-        return self in {Kind.PRIVATE, Kind.PRESENCE, Kind.ENCRYPTED}
+        return self is not Kind.PUBLIC and self is not Kind.USER
 
 
 # Longest prefix first: "private-encrypted-" also starts with "private-".
-_PREFIXED = (Kind.ENCRYPTED, Kind.PRIVATE, Kind.PRESENCE, Kind.USER)
+_PREFIXED = {kind.value: kind for kind in (Kind.ENCRYPTED, Kind.PRIVATE, Kind.PRESENCE, Kind.USER)}
+_PREFIXES = tuple(_PREFIXED)
 
 
 def kind_of(name: str) -> Kind:
     """Tell the kind of a channel by its whole name; prefixes are anchored and case-sensitive."""
-    return next((kind for kind in _PREFIXED if name.startswith(kind.value)), Kind.PUBLIC)
+    # Most channels have no prefix, and every subscription asks.
+    if not name.startswith(_PREFIXES):
+        return Kind.PUBLIC
+    return next(kind for prefix, kind in _PREFIXED.items() if name.startswith(prefix))
 
 
 _CACHED = tuple(f"{kind.value}cache-" for kind in (Kind.PUBLIC, Kind.PRIVATE, Kind.PRESENCE, Kind.ENCRYPTED))

@@ -7,6 +7,7 @@ reads neither the other way round.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from broadcaster.encoding import encode
@@ -29,14 +30,19 @@ __all__ = [
     "watchlist_events",
 ]
 
+_SUBSCRIBED = "pusher_internal:subscription_succeeded"
+
 pong = '{"event":"pusher:pong","data":"{}"}'
 """The answer to a client's `pusher:ping`."""
 
 
 def connection_established(socket_id: str, activity_timeout: int) -> str:
-    """The first frame; without an `activity_timeout` above 0 pusher-js drops the connection."""
-    data = {"socket_id": socket_id, "activity_timeout": activity_timeout}
-    return encode({"event": "pusher:connection_established", "data": encode(data)})
+    """The first frame; without an `activity_timeout` above 0 pusher-js drops the connection.
+
+    A *socket_id* is two numbers with a dot between them, which JSON has no need to escape.
+    """
+    data = f'{{\\"socket_id\\":\\"{socket_id}\\",\\"activity_timeout\\":{activity_timeout}}}'
+    return f'{{"event":"pusher:connection_established","data":"{data}"}}'
 
 
 def error(code: int, message: str, channel: str | None = None) -> str:
@@ -66,7 +72,13 @@ def client_event(name: str, channel: str, data: str, user_id: str | None) -> str
 
 def subscribed(channel: str, event_id: str | None = None) -> str:
     """The acknowledgement of a subscription, with the latest *event_id* where there is a history."""
-    return event("pusher_internal:subscription_succeeded", channel, "{}", event_id)
+    return _subscribed(channel) if event_id is None else event(_SUBSCRIBED, channel, "{}", event_id)
+
+
+@lru_cache(maxsize=1024)
+def _subscribed(channel: str) -> str:
+    # Every subscriber of a channel is told the very same.
+    return event(_SUBSCRIBED, channel, "{}")
 
 
 def subscribed_to_presence(channel: str, members: Mapping[str, Any], event_id: str | None = None) -> str:
@@ -75,7 +87,7 @@ def subscribed_to_presence(channel: str, members: Mapping[str, Any], event_id: s
     Clients disagree on which of `ids`, `hash` and `count` they read, so all three are there.
     """
     presence = {"count": len(members), "ids": list(members), "hash": dict(members)}
-    return event("pusher_internal:subscription_succeeded", channel, encode({"presence": presence}), event_id)
+    return event(_SUBSCRIBED, channel, encode({"presence": presence}), event_id)
 
 
 def gap(channel: str, event_id: str) -> str:

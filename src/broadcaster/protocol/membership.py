@@ -181,12 +181,13 @@ class Membership:
         if (subscribers := self.channels.get(channel)) is None:
             subscribers = self.channels[channel] = Subscribers()
             news += self._news("channel_occupied", channel)
-        others = subscribers.audience
         came: dict[str, Any] = {}
         if member is None:
             connection.channels[channel] = None
             subscribers.add(connection)
         else:
+            # Only here: asked for on every channel, it would be made anew for each connection that comes.
+            others = subscribers.audience
             connection.channels[channel] = member.id
             came = {} if subscribers.is_here(member.id) else {member.id: member.info}
             if subscribers.add(connection, member.id, member.info):

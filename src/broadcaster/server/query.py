@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from urllib.parse import parse_qsl
 
 __all__ = ["parse_query", "read_params"]
@@ -14,9 +17,13 @@ def parse_query(query: str) -> list[tuple[str, str]]:
     return parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_PARAMS)
 
 
-def read_params(query: str) -> dict[str, str]:
-    """Decode the query of a WebSocket's address; one that cannot be read is as good as none."""
+@lru_cache(maxsize=128)
+def read_params(query: str) -> Mapping[str, str]:
+    """Decode the query of a WebSocket's address; one that cannot be read is as good as none.
+
+    Clients of one kind all come with the same one.
+    """
     try:
-        return dict(parse_query(query))
+        return MappingProxyType(dict(parse_query(query)))
     except ValueError:
-        return {}
+        return MappingProxyType({})
