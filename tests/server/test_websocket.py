@@ -8,7 +8,6 @@ from websockets.frames import Frame, Opcode
 
 from broadcaster.messages import Message
 from broadcaster.server import Bounds, Server, ServerThread
-from broadcaster.server.websocket import Handshake, encode_frame
 from tests.server.clients import (
     APP,
     SECONDS,
@@ -20,18 +19,6 @@ from tests.server.clients import (
     read_all,
     wait_until,
 )
-
-
-def test_a_frame_is_the_same_bytes_for_every_connection() -> None:
-    assert encode_frame("{}") == b"\x81\x02{}"
-    assert encode_frame("x" * 200)[:4] == b"\x81\x7e\x00\xc8"
-
-
-def test_a_request_that_is_no_handshake_is_answered_with_a_reason() -> None:
-    handshake = Handshake("/app/key", [("Host", "a"), ("Upgrade", "websocket")])
-
-    assert not handshake.accepted
-    assert b"missing Connection header" in handshake.answer()
 
 
 def test_a_reader_that_stops_reading_is_cut_off_and_the_others_get_everything(

@@ -15,8 +15,8 @@ from broadcaster.protocol.connection import Connection
 from broadcaster.protocol.effects import Push
 from broadcaster.protocol.hub import Hub
 from broadcaster.server import ServerThread
+from broadcaster.server.codec import deflate_frame
 from broadcaster.server.node import Node
-from broadcaster.server.websocket import deflate_frame
 from tests.server.clients import APP, SECONDS, UPGRADE, Client, raw
 
 from .test_node import Recording
@@ -91,7 +91,7 @@ def test_what_clients_send_may_be_compressed(server: ServerThread) -> None:
 def test_a_message_that_swells_beyond_its_limit_closes_with_1009(server: ServerThread) -> None:
     squeeze = zlib.compressobj(9, wbits=-15)
     bomb = (squeeze.compress(b"0" * 50_000_000) + squeeze.flush(zlib.Z_SYNC_FLUSH))[:-4]
-    header = bytes([0b1100_0001, 0x80 | 127]) + len(bomb).to_bytes(8, "big") + bytes(4)
+    header = bytes([0b1100_0001, 0x80 | 126]) + len(bomb).to_bytes(2, "big") + bytes(4)
     offer = b"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
     assert len(bomb) < 60_000, "the limit is to be crossed by what is inside"
 

@@ -18,6 +18,7 @@ from broadcaster.protocol.codes import Code
 from broadcaster.server.admin import Admin
 from broadcaster.server.apps import App, Apps
 from broadcaster.server.bounds import Bounds
+from broadcaster.server.codec import deflate_frame, encode_frame
 from broadcaster.server.drain import send_away
 from broadcaster.server.histogram import Histogram
 from broadcaster.server.http import HttpConnection
@@ -29,7 +30,6 @@ from broadcaster.server.proxies import Proxies
 from broadcaster.server.requests import Requests, Trace
 from broadcaster.server.tls import Tls
 from broadcaster.server.transports import Transports
-from broadcaster.server.websocket import deflate_frame, encode_frame
 from broadcaster.signing import Credentials
 
 __all__ = ["Server", "new_event_loop"]

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from broadcaster.protocol.api import ApiResponse
 from broadcaster.protocol.handshake import Refusal, Visit
 from broadcaster.server.bounds import Bounds
+from broadcaster.server.handshake import Handshake, shake
 from broadcaster.server.http import Headers, HttpConnection, encode_response
 from broadcaster.server.node import Node
 from broadcaster.server.outbox import Flusher, outbox_of
@@ -16,7 +17,7 @@ from broadcaster.server.proxy_protocol import ProxyHeader
 from broadcaster.server.query import read_params
 from broadcaster.server.routes import Routes
 from broadcaster.server.transports import Transports
-from broadcaster.server.websocket import Handshake, WebSocketConnection
+from broadcaster.server.websocket import WebSocketConnection
 
 __all__ = ["NativeShell"]
 
@@ -64,34 +65,31 @@ class NativeShell:
             # Not 4200: before the first frame pusher-js would come back in a tight loop. As long as the node
             # drains, whoever it has accepted is let in, and sent away with the others.
             self._decline(transport, ApiResponse(503, "the server is going away"))
+        elif isinstance(handshake := shake(headers), ApiResponse):
+            self._decline(transport, handshake)
         else:
-            handshake = Handshake(target, headers)
             visit = Visit(read_params(query), handshake.origin, self._proxies.client_of(peer, headers))
             self._open(transport, handshake, unquote(path.removeprefix("/app/")), visit, beyond)
 
     def _open(
         self, transport: asyncio.Transport, handshake: Handshake, key: str, visit: Visit, beyond: bytes
     ) -> None:
-        if not handshake.accepted:
-            transport.write(handshake.answer())
-            transport.close()
-            return
         admitted = self._node.admit(key, visit)
         wire = WebSocketConnection(
             transport,
-            outbox_of(self._flusher, transport, deflated=bool(handshake.extensions)),
+            outbox_of(self._flusher, transport, deflated=handshake.deflated),
             transports=self._transports,
             max_size=0 if isinstance(admitted, Refusal) else admitted.app.limits.frame_size,
             bounds=self._bounds,
-            extensions=handshake.extensions,
+            deflated=handshake.deflated,
         )
-        wire.write(handshake.answer())
         transport.set_protocol(wire)
         self._transports.unlimit(transport)
+        wire.write(handshake.answer)
         if isinstance(admitted, Refusal):
             self._node.refuse(admitted, wire)
-            return
-        wire.session = self._node.connect(admitted, wire, visit.address)
+        else:
+            wire.session = self._node.connect(admitted, wire, visit.address)
         if beyond:
             wire.data_received(beyond)
 
