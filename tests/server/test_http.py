@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import json
 import re
 
@@ -202,3 +203,21 @@ def test_a_call_that_is_made_again_is_pushed_once(server: ServerThread) -> None:
 
         assert [browser.receive()["event"] for _ in range(2)] == ["news", "news"]
         assert browser.is_alive()
+
+
+def test_a_connection_that_ends_or_becomes_a_websocket_is_no_work_for_the_garbage_collector() -> None:
+    def remaining() -> int:
+        return sum(type(found) is HttpConnection for found in gc.get_objects())
+
+    gc.collect()
+    before = remaining()
+    gc.disable()
+    try:
+        with ServerThread([APP], port=0) as server, client(server.port) as browser:
+            assert plain(server.port, "GET", "/up").status == 200
+            assert plain(server.port, "GET", f"/app/{APP.key}").status == 426
+
+            wait_until(lambda: remaining() == before)
+            assert browser.is_alive()
+    finally:
+        gc.enable()

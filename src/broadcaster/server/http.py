@@ -70,6 +70,7 @@ class HttpConnection(asyncio.Protocol):
         """Forget the client."""
         self._turns.close()
         self._transports.lost(self._transport)
+        self._let_go()
 
     def pause_writing(self) -> None:
         """Take no further request from a client that does not read its answers."""
@@ -172,7 +173,13 @@ class HttpConnection(asyncio.Protocol):
         elif self._wants_websocket():
             target = self._target.decode("latin-1")
             self._upgrade(self._transport, target, self._headers, beyond, self.address)
+            if self._transport.get_protocol() is not self:
+                self._let_go()
         # Any other upgrade was declined by an ordinary answer, and the connection is closing.
+
+    def _let_go(self) -> None:
+        # They hold this object, and it them: what goes round in a circle is left to the garbage collector.
+        del self._parser, self._turns
 
     def _refuse(self, status: int, reason: str) -> None:
         if not self._transport.is_closing():
