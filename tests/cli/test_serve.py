@@ -3,6 +3,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -55,6 +56,25 @@ def test_it_serves_until_a_signal_and_then_leaves_in_order(number: signal.Signal
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4100
         assert process.wait(SECONDS) == 0
+
+
+COUNTING = """
+import atexit, gc, sys
+from broadcaster.__main__ import main
+atexit.register(lambda: print("frozen:", gc.get_freeze_count(), file=sys.stderr))
+main()
+"""
+
+
+def test_what_was_loaded_at_the_start_is_left_out_of_garbage_collection() -> None:
+    command = [sys.executable, "-c", COUNTING, "serve", "--dev", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert port_of(process)
+
+        process.send_signal(signal.SIGTERM)
+        written = heard_until(process, "frozen:")
+
+    assert int(written.rpartition("frozen:")[2]) > 10_000
 
 
 def test_with_other_nodes_clients_are_sent_to_them(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
@@ -165,7 +166,7 @@ def serve(
         )
         served.append(server)
         drain = (0 if redis is None else _DRAIN_SECONDS) if drain_seconds is None else drain_seconds
-        ready = partial(_announce, say=partial(say, log_format), supervision=supervision)
+        ready = partial(_ready, say=partial(say, log_format), supervision=supervision)
         run_server(server, grace=grace_seconds, drain=drain or None, ready=ready, supervision=supervision)
     if supervision is None:
         say(log_format, "stopped")
@@ -187,6 +188,13 @@ def _check_application(
 def _check_end(drain_seconds: float | None, grace_seconds: float) -> None:
     if (drain_seconds or 0) >= grace_seconds:
         raise typer.BadParameter("it must be less than --grace-seconds", param_hint="--drain-seconds")
+
+
+def _ready(server: Server, *, say: Callable[[str], None], supervision: Supervision | None) -> None:
+    # What is there now stays to the end: every client would wait while the garbage collector looked at it.
+    gc.collect()
+    gc.freeze()
+    _announce(server, say=say, supervision=supervision)
 
 
 def _announce(server: Server, *, say: Callable[[str], None], supervision: Supervision | None) -> None:
