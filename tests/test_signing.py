@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from dataclasses import replace
 
 import pytest
@@ -424,3 +425,12 @@ def test_what_is_no_socket_id_is_not_signed(socket_id: str) -> None:
 def test_what_is_no_channel_name_is_not_signed(channel: str) -> None:
     with pytest.raises(InvalidChannelName):
         A.channel_auth("1.1", channel)
+
+
+@pytest.mark.parametrize("secret", ["", "s", "é" * 32, "x" * 64, "x" * 65, "x" * 1_000])
+def test_a_secret_of_any_length_signs_as_rfc_2104_says(secret: str) -> None:
+    credentials = Credentials("key", secret)
+
+    twice = [credentials.body_signature(b"a body") for _ in range(2)]
+
+    assert twice == [hmac.new(secret.encode(), b"a body", "sha256").hexdigest()] * 2

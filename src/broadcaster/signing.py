@@ -10,12 +10,21 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from broadcaster.channels import check_name
 from broadcaster.context import is_socket_id
 from broadcaster.errors import InvalidSocketId
 
+if TYPE_CHECKING:
+    from _hashlib import HASH
+
 __all__ = ["Credentials", "body_digest"]
+
+_BLOCK = 64
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 
 def body_digest(body: bytes) -> str:
@@ -64,12 +73,27 @@ class Credentials:
 
     def body_signature(self, body: bytes) -> str:
         """Return the signature of a *body*, byte for byte, as the `X-Pusher-Signature` of a webhook."""
-        return hmac.digest(self.secret.encode(), body, "sha256").hex()
+        half, other_half = _keyed(self.secret)
+        inner, outer = half.copy(), other_half.copy()
+        inner.update(body)
+        outer.update(inner.digest())
+        return outer.hexdigest()
 
     @staticmethod
     def matches(expected: str, given: str) -> bool:
         """Compare two signatures in a time that does not tell where they differ."""
         return hmac.compare_digest(expected.encode(), given.encode(errors="replace"))
+
+
+# In half the time of `hmac.digest()`, which begins with the secret each time.
+@lru_cache(maxsize=256)
+def _keyed(secret: str) -> tuple[HASH, HASH]:
+    """Return the two halves of HMAC-SHA256 as far as they depend on *secret* alone: RFC 2104, section 4."""
+    key = secret.encode()
+    if len(key) > _BLOCK:
+        key = hashlib.sha256(key).digest()
+    key = key.ljust(_BLOCK, b"\0")
+    return hashlib.sha256(key.translate(_INNER)), hashlib.sha256(key.translate(_OUTER))
 
 
 def _check_socket_id(socket_id: str) -> None:
