@@ -8,7 +8,6 @@ import pytest
 from broadcaster.protocol.api import ApiRequest
 from broadcaster.protocol.api_auth import check_signature
 from broadcaster.protocol.api_errors import ApiError
-from broadcaster.protocol.app import App
 from broadcaster.signing import Credentials, body_digest
 
 from .conversation import CREDENTIALS, signed
@@ -175,7 +174,7 @@ VECTORS = {
 
 def check(request: ApiRequest, *, credentials: Credentials = CREDENTIALS, now: float = NOW) -> None:
     check_signature(
-        App("1", credentials.key, credentials.secret),
+        {credentials.key: credentials},
         request.method,
         request.path,
         request.query,

@@ -5,10 +5,16 @@ from broadcaster.protocol.api import ApiRequest
 from broadcaster.server import ServerThread
 from broadcaster.server.requests import Requests
 from broadcaster.server.tracing import traced
-from tests.server.clients import APP, call, plain
+from tests.server.clients import APP, call, plain, raw, read_all
 from tests.spans import recorded_spans
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def exchange(port: int, request: bytes) -> None:
+    with raw(port) as connection:
+        connection.sendall(request)
+        read_all(connection)
 
 
 def test_a_request_is_a_span_named_after_its_route() -> None:
@@ -28,11 +34,9 @@ def test_a_request_is_a_span_named_after_its_route() -> None:
 
 @pytest.mark.parametrize("name", ["traceparent", "Traceparent", "TRACEPARENT"])
 def test_it_is_part_of_the_trace_of_whoever_asks(name: str) -> None:
-    with (
-        recorded_spans() as spans,
-        Requests(traced).taken(ApiRequest("GET", "/apps/3/channels", headers=[(name, CALLER)])),
-    ):
-        pass
+    head = f"GET /apps/3/channels HTTP/1.0\r\n{name}: {CALLER}\r\n\r\n"
+    with recorded_spans() as spans, ServerThread([APP], port=0, tracing=True) as server:
+        exchange(server.port, head.encode())
 
     (span,) = spans.named("GET /apps/{app_id}/channels")
     assert span.parent is not None
@@ -46,7 +50,9 @@ def test_it_is_part_of_the_trace_of_whoever_asks(name: str) -> None:
 def test_a_traceparent_that_is_none_begins_a_trace(value: str) -> None:
     with (
         recorded_spans() as spans,
-        Requests(traced).taken(ApiRequest("GET", "/apps/3/channels", headers=[("traceparent", value)])),
+        Requests(traced).taken(
+            ApiRequest("GET", "/apps/3/channels", headers=[(b"traceparent", value.encode())])
+        ),
     ):
         pass
 

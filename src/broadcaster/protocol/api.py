@@ -5,23 +5,23 @@ Rules: <https://pusher.com/docs/channels/library_auth_reference/rest-api/>.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
-from urllib.parse import unquote
 
 from broadcaster.channels import Kind, kind_of
 from broadcaster.encoding import encode
 from broadcaster.protocol.api_auth import check_signature
 from broadcaster.protocol.api_bodies import Trigger, read_batch, read_ids, read_info, read_trigger
 from broadcaster.protocol.api_errors import ApiError
+from broadcaster.protocol.api_routes import find_route
 from broadcaster.protocol.census import Census, Channels, Counts, Occupancy, Question, UsersOn, take_census
 from broadcaster.protocol.effects import Effect
 from broadcaster.protocol.hub import Hub
 
 __all__ = ["ApiRequest", "ApiResponse", "Inquiry", "answer"]
 
+_JSON = (("Content-Type", "application/json"),)
 _EMPTY = Occupancy()
 _NOBODY = Census()
 
@@ -33,7 +33,8 @@ _Written: TypeAlias = Callable[[Census], dict[str, Any]]
 class ApiRequest:
     """A request as it came: *path* still percent-encoded, *query* decoded.
 
-    *ids* is the header `X-Idempotency-Key`, empty when there is none; *headers* are all of them.
+    *ids* is the header `X-Idempotency-Key`, empty when there is none; *headers* are all of them, with their
+    names in lower case.
     """
 
     method: str
@@ -41,7 +42,7 @@ class ApiRequest:
     query: Sequence[tuple[str, str]] = ()
     body: bytes = field(default=b"", repr=False)
     ids: str = ""
-    headers: Sequence[tuple[str, str]] = field(default=(), repr=False)
+    headers: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,13 @@ class ApiResponse:
     head: tuple[tuple[str, str], ...] = ()
 
     @property
-    def headers(self) -> list[tuple[str, str]]:
+    def headers(self) -> tuple[tuple[str, str], ...]:
         """The headers that go with the body."""
-        if self.head:
-            return list(self.head)
-        kind = "application/json" if self.status == 200 else "text/plain; charset=utf-8"
+        if self.head or self.status == 200:
+            return self.head or _JSON
         allowed = [("Allow", self.allow)] if self.allow else []
         later = [("Retry-After", "1")] if self.status in {429, 503} else []
-        return [("Content-Type", kind), *allowed, *later]
+        return (("Content-Type", "text/plain; charset=utf-8"), *allowed, *later)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,8 @@ def answer(hub: Hub, request: ApiRequest, *, now: float) -> ApiResponse | Inquir
     It is an inquiry where other nodes have to be asked.
     """
     try:
-        handler, argument = _route(request)
-        check_signature(hub.app, request.method, request.path, request.query, request.body, now=now)
+        handler, argument = _handler(request)
+        check_signature(hub.keyring, request.method, request.path, request.query, request.body, now=now)
         _check_replay(hub, request)
         _check_rate(hub, now)
         question, written, effects = handler(hub, request, argument)
@@ -94,14 +94,15 @@ def answer(hub: Hub, request: ApiRequest, *, now: float) -> ApiResponse | Inquir
             hub.tally.unsigned["api"] += 1
         return ApiResponse(error.status, error.message, allow=error.allow)
     if question is None:
-        return ApiResponse(200, encode(written(_NOBODY)), effects)
+        return ApiResponse(200, "{}", effects)
     if hub.has_peers:
         return Inquiry(question, effects, written)
     return ApiResponse(200, encode(written(take_census(hub, question))), effects)
 
 
 def _check_replay(hub: Hub, request: ApiRequest) -> None:
-    if request.method == "POST" and hub.is_replay(_params(request)["auth_signature"]):
+    refused = hub.app.refuse_replays and request.method == "POST"
+    if refused and hub.is_replay(_params(request)["auth_signature"]):
         raise ApiError(401, "this very request has been taken before: sign it anew")
 
 
@@ -112,6 +113,8 @@ def _check_rate(hub: Hub, now: float) -> None:
 
 
 _Answer: TypeAlias = tuple[Question | None, _Written, list[Effect]]
+"""What has to be asked, if anything; what writes the body then, and otherwise an empty object; effects."""
+
 _Handler: TypeAlias = Callable[[Hub, ApiRequest, str], _Answer]
 
 
@@ -185,27 +188,23 @@ def _nothing(_: Census) -> dict[str, Any]:
     return {}
 
 
-_ROUTES: list[tuple[str, re.Pattern[str], _Handler]] = [
-    ("POST", re.compile(r"/apps/[^/]+/events"), _events),
-    ("POST", re.compile(r"/apps/[^/]+/batch_events"), _batch_events),
-    ("GET", re.compile(r"/apps/[^/]+/channels"), _channels),
-    ("GET", re.compile(r"/apps/[^/]+/channels/([^/]+)"), _channel),
-    ("GET", re.compile(r"/apps/[^/]+/channels/([^/]+)/users"), _users),
-    # A user id may hold anything, a slash too, which some clients leave as it is.
-    ("POST", re.compile(r"/apps/[^/]+/users/(.+)/terminate_connections"), _terminate),
-]
+_HANDLERS: dict[str, tuple[str, _Handler]] = {
+    "/apps/{app_id}/events": ("POST", _events),
+    "/apps/{app_id}/batch_events": ("POST", _batch_events),
+    "/apps/{app_id}/channels": ("GET", _channels),
+    "/apps/{app_id}/channels/{channel}": ("GET", _channel),
+    "/apps/{app_id}/channels/{channel}/users": ("GET", _users),
+    "/apps/{app_id}/users/{user_id}/terminate_connections": ("POST", _terminate),
+}
 
 
-def _route(request: ApiRequest) -> tuple[_Handler, str]:
-    other_method: str | None = None
-    for method, pattern, handler in _ROUTES:
-        if (match := pattern.fullmatch(request.path)) is not None:
-            if method == request.method:
-                return handler, unquote("".join(match.groups()))
-            other_method = method
-    if other_method is not None:
-        raise ApiError(405, f"{request.method} is not allowed here, {other_method} is", allow=other_method)
-    raise ApiError(404, "no such route")
+def _handler(request: ApiRequest) -> tuple[_Handler, str]:
+    if (route := find_route(request.path)) is None:
+        raise ApiError(404, "no such route")
+    method, handler = _HANDLERS[route.template]
+    if method != request.method:
+        raise ApiError(405, f"{request.method} is not allowed here, {method} is", allow=method)
+    return handler, route.argument
 
 
 def _params(request: ApiRequest) -> dict[str, str]:

@@ -67,6 +67,7 @@ class Hub:
     def update(self, app: App) -> None:
         """Go on by the rules of *app*; connections stay, and so does what they have joined."""
         self.app = app
+        self.keyring = app.keyring
         self._verifier = Verifier(app, self.tally)
         self._membership.update(app)
         self._door.update(app)

@@ -83,7 +83,7 @@ class Admin:
         if request.path in HEALTH:
             return self._node.health(request.path)
         return self._metrics.answer(
-            ", ".join(value for name, value in request.headers if name.lower() == "accept")
+            b", ".join(value for name, value in request.headers if name == b"accept").decode("latin-1")
         )
 
     def _connection(self) -> HttpConnection:

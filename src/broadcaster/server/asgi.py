@@ -132,8 +132,8 @@ class AsgiServer:
             query = parse_query(scope["query_string"].decode("latin-1"))
         except ValueError:
             return ApiResponse(400, "the query cannot be read")
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        ids = ", ".join(value for name, value in headers if name == "x-idempotency-key")
+        headers = scope["headers"]
+        ids = b", ".join(value for name, value in headers if name == b"x-idempotency-key").decode("latin-1")
         request = ApiRequest(scope["method"], _path(scope), query, body, ids, headers)
         answered = self._routes.answer(request)
         return answered if isinstance(answered, ApiResponse) else await answered

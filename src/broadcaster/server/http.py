@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import cast
 
@@ -22,6 +23,8 @@ except ImportError as error:
 __all__ = ["Headers", "HttpConnection", "Upgrade", "encode_response"]
 
 Headers = list[tuple[str, str]]
+_HEEDED = frozenset({b"expect", b"upgrade", b"x-idempotency-key"})
+
 Upgrade = Callable[[asyncio.Transport, str, Headers, bytes, str], None]
 """Takes the transport, the target, the headers, what the client has sent beyond them, and its address."""
 
@@ -33,8 +36,8 @@ class HttpConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_body", "_bounds", "_expects", "_head_size", "_headers", "_parser", "_refusal", "_target",
-        "_transport", "_transports", "_turns", "_unparsed", "_unread", "_upgrade", "_upgrades", "address",
+        "_body", "_bounds", "_head_size", "_headers", "_heeded", "_parser", "_refusal", "_target",
+        "_transport", "_transports", "_turns", "_unparsed", "_unread", "_upgrade", "address",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +97,7 @@ class HttpConnection(asyncio.Protocol):
             self._refuse(400, "this is not HTTP")
         else:
             self._check_head(self._unparsed)
+            self._check_head(self._head_size)
             if self._refusal is not None:
                 self._refuse(*self._refusal)
 
@@ -105,22 +109,20 @@ class HttpConnection(asyncio.Protocol):
         """Take a piece of the target."""
         self._target += url
         self._head_size += len(url)
-        self._check_head(self._head_size)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, or a trailer."""
-        self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
+        name = name.lower()
+        self._headers.append((name, value))
         self._head_size += len(name) + len(value)
-        self._check_head(self._head_size)
-        if name.lower() == b"upgrade":
-            self._upgrades.append(value.lower())
-        if name.lower() == b"expect" and value.lower() == b"100-continue":
-            self._expects = True
+        if name in _HEEDED:
+            self._heeded.setdefault(name, []).append(value)
 
     def on_headers_complete(self) -> None:
         """Invite the body, where the client waits to be asked."""
         self._unparsed = 0
-        if self._expects and self._refusal is None:
+        self._check_head(self._head_size)
+        if self._heeded and self._expects_invitation() and self._refusal is None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -134,23 +136,26 @@ class HttpConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Answer the request, unless it asks for another protocol."""
         self._unparsed = 0
+        self._check_head(self._head_size)
         if self._refusal is not None or self._transport.is_closing() or self._wants_websocket():
             return
+        method = self._parser.get_method().decode("latin-1")
         keep_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade()
-        head_only = self._parser.get_method() == b"HEAD"
-        self._turns.take(Turn(self._request(), keep_alive=keep_alive, head_only=head_only))
+        self._turns.take(Turn(self._request(method), keep_alive, head_only=method == "HEAD"))
         if self._turns.is_waiting:
             self._transport.pause_reading()
 
-    def _request(self) -> ApiRequest | ApiResponse:
+    def _request(self, method: str) -> ApiRequest | ApiResponse:
         path, _, query = self._target.decode("latin-1").partition("?")
         try:
             params = parse_query(query)
         except ValueError:
             return ApiResponse(400, "the query cannot be read")
-        ids = ", ".join(value for name, value in self._headers if name.lower() == "x-idempotency-key")
-        method = self._parser.get_method().decode("latin-1")
+        ids = b", ".join(self._heeded.get(b"x-idempotency-key", ())).decode("latin-1")
         return ApiRequest(method, path, params, bytes(self._body), ids, self._headers)
+
+    def _expects_invitation(self) -> bool:
+        return any(value.lower() == b"100-continue" for value in self._heeded.get(b"expect", ()))
 
     def _read_on(self) -> None:
         if not (self._unread or self._turns.is_waiting or self._transport.is_closing()):
@@ -161,8 +166,11 @@ class HttpConnection(asyncio.Protocol):
             self._refusal = (431, f"the request's head is larger than {self._bounds.head_size} bytes")
 
     def _wants_websocket(self) -> bool:
-        is_http_1_1_get = self._parser.get_method() == b"GET" and self._parser.get_http_version() == "1.1"
-        return is_http_1_1_get and self._parser.should_upgrade() and self._upgrades == [b"websocket"]
+        # What decides in most cases comes first: few requests want anything of the kind.
+        upgrades = [value.lower() for value in self._heeded.get(b"upgrade", ())]
+        if upgrades != [b"websocket"] or not self._parser.should_upgrade():
+            return False
+        return self._parser.get_method() == b"GET" and self._parser.get_http_version() == "1.1"
 
     def _hand_over(self, beyond: bytes) -> None:
         if (self._unread or self._turns.is_waiting) and self._refusal is None:
@@ -172,7 +180,8 @@ class HttpConnection(asyncio.Protocol):
             self._refuse(*self._refusal)
         elif self._wants_websocket():
             target = self._target.decode("latin-1")
-            self._upgrade(self._transport, target, self._headers, beyond, self.address)
+            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._headers]
+            self._upgrade(self._transport, target, headers, beyond, self.address)
             if self._transport.get_protocol() is not self:
                 self._let_go()
         # Any other upgrade was declined by an ordinary answer, and the connection is closing.
@@ -197,20 +206,26 @@ class HttpConnection(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._target = b""
-        self._headers: Headers = []
-        self._upgrades: list[bytes] = []
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._heeded: dict[bytes, list[bytes]] = {}
         self._body = bytearray()
-        self._expects = False
         self._head_size = 0
 
 
 def encode_response(response: ApiResponse, *, keep_alive: bool, head_only: bool = False) -> bytes:
     """Return the bytes of a whole answer."""
     body = response.body.encode()
-    head = (
-        f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}\r\n"
-        + "".join(f"{name}: {value}\r\n" for name, value in response.headers)
-        + f"Content-Length: {len(body)}\r\n"
-        + f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n"
-    )
-    return head.encode() + (b"" if head_only else body)
+    head = _head(response.status, response.headers, len(body), keep_alive)
+    return head if head_only else head + body
+
+
+@lru_cache(maxsize=64)
+def _head(status: int, headers: tuple[tuple[str, str], ...], size: int, keep_alive: bool) -> bytes:  # noqa: FBT001
+    """Return what goes before a body; most answers have one of a few."""
+    lines = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        *(f"{name}: {value}" for name, value in headers),
+        f"Content-Length: {size}",
+        f"Connection: {'keep-alive' if keep_alive else 'close'}",
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Sequence
-from contextlib import ExitStack
 from urllib.parse import unquote
 
 from broadcaster.protocol.api import ApiRequest, ApiResponse, Inquiry, answer
@@ -30,11 +29,10 @@ class Routes:
 
     def answer(self, request: ApiRequest) -> ApiResponse | Awaitable[ApiResponse]:
         """Answer *request*, and do what it asks for; the answer is awaited where other nodes are asked."""
-        with ExitStack() as counting:
-            taken = counting.enter_context(self._node.requests.taken(request))
+        with self._node.requests.taken(request) as taken:
             answered = self._answer(request)
             if not isinstance(answered, ApiResponse):
-                return _wait(request, answered, taken, counting.pop_all())
+                return _wait(request, answered, taken.go_on())
             _note(request, answered, taken)
             return answered
 
@@ -90,10 +88,8 @@ async def _after(told: Sequence[Awaitable[None]], response: ApiResponse) -> ApiR
     return response
 
 
-async def _wait(
-    request: ApiRequest, answer: Awaitable[ApiResponse], taken: Taken, counting: ExitStack
-) -> ApiResponse:
-    with counting:
+async def _wait(request: ApiRequest, answer: Awaitable[ApiResponse], taken: Taken) -> ApiResponse:
+    with taken:
         response = await answer
         _note(request, response, taken)
         return response

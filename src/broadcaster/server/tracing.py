@@ -29,7 +29,7 @@ def traced(request: ApiRequest, taken: Taken) -> Iterator[None]:
     # Never the current one: an answer that is waited for begins in one context and ends in another.
     span = tracer.start_span(
         f"{taken.method} {taken.route}",
-        context=extract({name.lower(): value for name, value in request.headers}),
+        context=extract({name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers}),
         kind=SpanKind.SERVER,
         attributes={
             "http.request.method": taken.method if taken.method != "other" else "_OTHER",

@@ -6,8 +6,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from broadcaster.protocol.api import ApiRequest, ApiResponse
 
@@ -18,8 +18,7 @@ _logger = logging.getLogger("broadcaster.server")
 _BROKEN = ApiResponse(500, "internal server error; the server's log has the details")
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """A request, or what is answered to one that could not be read; and how the answer is written."""
 
     request: ApiRequest | ApiResponse
