@@ -64,7 +64,7 @@ class Credentials:
 
         *params* are the decoded query parameters, `auth_signature` itself left out.
         """
-        query = "&".join(f"{key}={value}" for key, value in sorted((k.lower(), v) for k, v in params))
+        query = "&".join(map("=".join, sorted([(key.lower(), value) for key, value in params])))
         return self.signature(f"{method.upper()}\n{path}\n{query}")
 
     def signature(self, text: str) -> str:

@@ -145,7 +145,7 @@ def test_a_bad_event_is_refused_and_pushes_nothing(body: object, status: int) ->
     response = post(conversation, "events", body)
 
     assert response.status == status
-    assert response.effects == []
+    assert not response.effects
     assert heard(clients) == [0]
 
 

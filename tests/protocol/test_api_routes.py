@@ -6,15 +6,16 @@ from broadcaster.protocol.api_routes import Route, find_route
 @pytest.mark.parametrize(
     ("path", "route"),
     [
-        ("/apps/3/events", Route("/apps/{app_id}/events")),
-        ("/apps/3/channels", Route("/apps/{app_id}/channels")),
-        ("/apps/3/channels/a", Route("/apps/{app_id}/channels/{channel}", "a")),
-        ("/apps/3/channels/%23a", Route("/apps/{app_id}/channels/{channel}", "#a")),
-        ("/apps/3/channels/a%2Fusers", Route("/apps/{app_id}/channels/{channel}", "a/users")),
-        ("/apps/3/channels/a/users", Route("/apps/{app_id}/channels/{channel}/users", "a")),
+        ("/apps/3/events", Route("/apps/{app_id}/events", "3")),
+        ("/apps/a%20b/batch_events", Route("/apps/{app_id}/batch_events", "a b")),
+        ("/apps/3/channels", Route("/apps/{app_id}/channels", "3")),
+        ("/apps/3/channels/a", Route("/apps/{app_id}/channels/{channel}", "3", "a")),
+        ("/apps/3/channels/%23a", Route("/apps/{app_id}/channels/{channel}", "3", "#a")),
+        ("/apps/3/channels/a%2Fusers", Route("/apps/{app_id}/channels/{channel}", "3", "a/users")),
+        ("/apps/3/channels/a/users", Route("/apps/{app_id}/channels/{channel}/users", "3", "a")),
         (
             "/apps/3/users/a/b%20c/terminate_connections",
-            Route("/apps/{app_id}/users/{user_id}/terminate_connections", "a/b c"),
+            Route("/apps/{app_id}/users/{user_id}/terminate_connections", "3", "a/b c"),
         ),
     ],
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from broadcaster.channels import Kind, kind_of
 from broadcaster.encoding import encode
@@ -45,13 +45,12 @@ class ApiRequest:
     headers: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ApiResponse:
+class ApiResponse(NamedTuple):
     """The answer: JSON when *status* is 200, a sentence of plain text otherwise, unless *head* says what."""
 
     status: int
     body: str
-    effects: list[Effect] = field(default_factory=list)
+    effects: Sequence[Effect] = ()
     allow: str | None = None
     head: tuple[tuple[str, str], ...] = ()
 
@@ -214,17 +213,16 @@ def _params(request: ApiRequest) -> dict[str, str]:
 def _push(hub: Hub, triggers: Sequence[Trigger], ids: str) -> list[Effect]:
     message_ids = read_ids(ids, len(triggers))
     hub.tally.events["api"] += len(triggers)
-    return [
-        effect
-        for trigger, message_id in zip(triggers, message_ids, strict=True)
-        for effect in hub.broadcast(
+    effects: list[Effect] = []
+    for trigger, message_id in zip(triggers, message_ids, strict=True):
+        effects += hub.broadcast(
             trigger.name,
             trigger.channels,
             trigger.data,
             except_socket=trigger.socket_id,
             message_id=message_id,
         )
-    ]
+    return effects
 
 
 def _attributes(census: Census, channel: str, info: frozenset[str]) -> dict[str, int]:

@@ -39,12 +39,11 @@ def check_signature(
     _check_time(params.get("auth_timestamp", ""), now)
     _check_body(params.get("body_md5"), body)
     signature = params.pop("auth_signature", "")
-    signed = list(params.items())
-    if credentials.matches(credentials.request_signature(method, path, signed), signature):
+    if credentials.matches(credentials.request_signature(method, path, params.items()), signature):
         return
     # SDKs sign a user id as it is, while their HTTP clients percent-encode it on the wire.
     if "%" in path and credentials.matches(
-        credentials.request_signature(method, unquote(path), signed), signature
+        credentials.request_signature(method, unquote(path), params.items()), signature
     ):
         return
     raise ApiError(401, f"invalid auth_signature for {method} {path}: check the secret and what was signed")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from broadcaster.channels import check_name
 from broadcaster.context import is_socket_id
@@ -19,8 +18,7 @@ _ID_LENGTH = 128
 _INFO = frozenset({"user_count", "subscription_count"})
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(NamedTuple):
     """One event to push; *info* names the attributes that the answer shall hold."""
 
     name: str
@@ -106,12 +104,12 @@ def _name(name: Any, limits: Limits) -> str:
 def _channels(fields: Mapping[str, Any], limits: Limits) -> list[str]:
     names = fields.get("channels", fields.get("channel"))
     names = [names] if isinstance(names, str) else names
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not names or [name for name in names if not isinstance(name, str)]:
         raise ApiError(400, "channels must be a list of channel names, or channel a single one")
     if len(names) > limits.channels_per_event:
         raise ApiError(400, f"the event has {len(names)} channels, {limits.channels_per_event} are allowed")
     try:
-        return list(dict.fromkeys(check_name(name) for name in names))
+        return list(dict.fromkeys(map(check_name, names)))
     except InvalidChannelName as error:
         raise ApiError(400, str(error)) from error
 

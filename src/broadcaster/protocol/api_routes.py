@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -22,19 +23,25 @@ _NAMING = [
 
 
 class Route(NamedTuple):
-    """A *template*, one of a few, and the *argument* that stands in the place of its last name, decoded."""
+    """A *template*, one of a few, the application, and the *argument*: what is in place of the last name.
+
+    Both are decoded.
+    """
 
     template: str
+    app_id: str
     argument: str = ""
 
 
+# An application sends all its events to one path, and few clients ask for more than a few channels.
+@lru_cache(maxsize=256)
 def find_route(path: str) -> Route | None:
     """Return what *path*, still percent-encoded, is; None where the API has no such thing."""
     match path.split("/", 3):
         case ["", "apps", app_id, call] if app_id:
             if (template := _PLAIN.get(call)) is not None:
-                return Route(template)
+                return Route(template, unquote(app_id))
             for pattern, template in _NAMING:
                 if (match := pattern.fullmatch(call)) is not None:
-                    return Route(template, unquote(match[1]))
+                    return Route(template, unquote(app_id), unquote(match[1]))
     return None

@@ -96,8 +96,7 @@ class HttpConnection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse(400, "this is not HTTP")
         else:
-            self._check_head(self._unparsed)
-            self._check_head(self._head_size)
+            self._check_head(max(self._unparsed, self._head_size))
             if self._refusal is not None:
                 self._refuse(*self._refusal)
 
@@ -166,11 +165,11 @@ class HttpConnection(asyncio.Protocol):
             self._refusal = (431, f"the request's head is larger than {self._bounds.head_size} bytes")
 
     def _wants_websocket(self) -> bool:
-        # What decides in most cases comes first: few requests want anything of the kind.
-        upgrades = [value.lower() for value in self._heeded.get(b"upgrade", ())]
-        if upgrades != [b"websocket"] or not self._parser.should_upgrade():
+        upgrades = self._heeded.get(b"upgrade")
+        if upgrades is None or [value.lower() for value in upgrades] != [b"websocket"]:
             return False
-        return self._parser.get_method() == b"GET" and self._parser.get_http_version() == "1.1"
+        is_http_1_1_get = self._parser.get_method() == b"GET" and self._parser.get_http_version() == "1.1"
+        return is_http_1_1_get and self._parser.should_upgrade()
 
     def _hand_over(self, beyond: bytes) -> None:
         if (self._unread or self._turns.is_waiting) and self._refusal is None:

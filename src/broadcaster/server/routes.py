@@ -6,9 +6,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Sequence
-from urllib.parse import unquote
 
 from broadcaster.protocol.api import ApiRequest, ApiResponse, Inquiry, answer
+from broadcaster.protocol.api_routes import find_route
 from broadcaster.protocol.census import Census, Question, take_census
 from broadcaster.protocol.hub import Hub
 from broadcaster.server.assets import asset
@@ -37,15 +37,23 @@ class Routes:
             return answered
 
     def _answer(self, request: ApiRequest) -> ApiResponse | Awaitable[ApiResponse]:
+        if (route := find_route(request.path)) is not None:
+            return self._call(route.app_id, request)
         if request.path in HEALTH:
             return self._node.health(request.path)
         if (file := asset(request)) is not None:
             return file
         if request.path.startswith("/app/"):
             return ApiResponse(426, "this is the WebSocket address: connect with a Pusher client")
-        hub = self._hub_of(request.path)
-        if isinstance(hub, ApiResponse):
-            return hub
+        return ApiResponse(404, "no such route")
+
+    def _call(self, app_id: str, request: ApiRequest) -> ApiResponse | Awaitable[ApiResponse]:
+        """Answer a call of the HTTP API."""
+        hub = self._node.hubs.get(app_id)
+        if hub is None:
+            return ApiResponse(404, f"no application has the id {app_id[:100]!r}")
+        if not hub.app.enabled:
+            return ApiResponse(403, "the application is disabled")
         answered = answer(hub, request, now=time.time())
         self._node.perform(hub, answered.effects)
         told = self._told() if answered.effects else ()
@@ -71,16 +79,6 @@ class Routes:
         if (peers := self._node.peers) is None:
             return take_census(hub, question)
         return await inquire(peers.roster, hub.app.id, question)
-
-    def _hub_of(self, path: str) -> Hub | ApiResponse:
-        root, _, rest = path.removeprefix("/").partition("/")
-        app_id = unquote(rest.partition("/")[0])
-        if root != "apps" or not app_id:
-            return ApiResponse(404, "no such route")
-        hub = self._node.hubs.get(app_id)
-        if hub is None:
-            return ApiResponse(404, f"no application has the id {app_id[:100]!r}")
-        return hub if hub.app.enabled else ApiResponse(403, "the application is disabled")
 
 
 async def _after(told: Sequence[Awaitable[None]], response: ApiResponse) -> ApiResponse:
