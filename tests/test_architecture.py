@@ -24,6 +24,7 @@ LAYERS = {
     0: {"_version", "errors"},
     1: {
         "_classes",
+        "_forms",
         "_slots",
         "channels",
         "context",

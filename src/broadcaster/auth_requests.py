@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import parse_qsl
 
+from broadcaster._forms import read_form
 from broadcaster.encoding import decode
 from broadcaster.errors import BroadcastError
 
@@ -90,7 +90,7 @@ def _fields_of(request: AuthRequest) -> Iterable[tuple[str, str]]:
 
 def _form(text: str) -> list[tuple[str, str]]:
     try:
-        return parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
+        return read_form(text, most=_MOST_FIELDS, errors="strict")
     except UnicodeDecodeError:
         raise BadAuthRequest("a field is not UTF-8") from None
     except ValueError:

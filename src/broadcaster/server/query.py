@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from urllib.parse import parse_qsl
+
+from broadcaster._forms import read_form
 
 __all__ = ["parse_query", "read_params"]
 
@@ -14,12 +15,7 @@ _MOST_PARAMS = 64
 
 def parse_query(query: str) -> list[tuple[str, str]]:
     """Decode a query string; raise ValueError for one with more than 64 parameters."""
-    if "%" not in query and "+" not in query and query.count("&") < _MOST_PARAMS:
-        # Nothing in it is encoded: so it is with every POST that SDKs sign.
-        return [
-            (name, value) for name, _, value in [pair.partition("=") for pair in query.split("&") if pair]
-        ]
-    return parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_PARAMS)
+    return read_form(query, most=_MOST_PARAMS)
 
 
 @lru_cache(maxsize=128)
