@@ -98,10 +98,10 @@ class Channel:
     """
 
     name: str
-    _kind: ClassVar[Kind] = Kind.PUBLIC
+    _prefix: ClassVar[str] = Kind.PUBLIC.value
 
     def __init__(self, name: str) -> None:
-        object.__setattr__(self, "name", check_name(self._kind.value + name))
+        object.__setattr__(self, "name", check_name(self._prefix + name))
 
     def __str__(self) -> str:
         return self.name
@@ -111,14 +111,14 @@ class PrivateChannel(Channel):
     """A channel that takes the application's leave to join; `private-` goes before the name."""
 
     __slots__ = ()
-    _kind = Kind.PRIVATE
+    _prefix = Kind.PRIVATE.value
 
 
 class PresenceChannel(Channel):
     """A guarded channel whose members see each other: `PresenceChannel("room")` is `presence-room`."""
 
     __slots__ = ()
-    _kind = Kind.PRESENCE
+    _prefix = Kind.PRESENCE.value
 
 
 class EncryptedPrivateChannel(Channel):
@@ -129,4 +129,4 @@ class EncryptedPrivateChannel(Channel):
     """
 
     __slots__ = ()
-    _kind = Kind.ENCRYPTED
+    _prefix = Kind.ENCRYPTED.value

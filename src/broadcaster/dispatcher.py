@@ -72,7 +72,7 @@ class Dispatcher:
     def defer(self, plans: Sequence[Plan]) -> Sequence[Plan]:
         """Hand over what waits for a commit to the open transaction, if there is one; return the rest."""
         # A commit has no way back, so a failure after it is logged, as that of a rescued event.
-        waiting = [replace(plan, rescue=True) for plan in plans if plan.after_commit]
+        waiting = [plan._replace(rescue=True) for plan in plans if plan.after_commit]
         transaction = self.transactions.current() if waiting else None
         if transaction is None:
             return plans

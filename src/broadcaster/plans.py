@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from inspect import iscoroutinefunction
 from operator import methodcaller
-from typing import Any
+from typing import Any, NamedTuple
 
 from broadcaster._classes import once_per_class
 from broadcaster.channels import Channel, check_name
@@ -28,8 +28,7 @@ from broadcaster.queues.hand_off import HandOff, hand_off_of
 __all__ = ["Plan", "driver_names", "plan_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What sending *event* comes to: one message, and the names of the drivers that carry it.
 
     With a *hand_off* it may go through a queue, under the lock *unique_id* if there is one.

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from inspect import isawaitable, iscoroutine, iscoroutinefunction
+from types import FunctionType, MethodType
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 __all__ = ["Call", "Steps", "ToThread", "arun", "run"]
@@ -85,4 +86,6 @@ async def arun(steps: Steps[T], *, to_thread: ToThread = asyncio.to_thread) -> T
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
+    if isinstance(function, FunctionType | MethodType):
+        return iscoroutinefunction(function)
     return iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
