@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -223,7 +222,7 @@ def test_eleven_events_are_too_many() -> None:
 
 
 def post_with_ids(conversation: Conversation, path: str, body: object, ids: str) -> ApiResponse:
-    return ask(conversation, replace(signed("POST", f"/apps/3/{path}", body=body), ids=ids))
+    return ask(conversation, signed("POST", f"/apps/3/{path}", body=body)._replace(ids=ids))
 
 
 def test_an_event_that_is_sent_again_is_pushed_once() -> None:
@@ -497,7 +496,7 @@ def test_a_user_id_may_hold_anything_in_any_spelling(user_id: str, wire: str, si
     spelled = user_id if signs == "the id as it is" else wire
     request = signed("POST", f"/apps/3/users/{spelled}/terminate_connections")
 
-    response = ask(conversation, replace(request, path=f"/apps/3/users/{wire}/terminate_connections"))
+    response = ask(conversation, request._replace(path=f"/apps/3/users/{wire}/terminate_connections"))
 
     assert (response.status, client.closed_with) == (200, 4009)
 
@@ -584,7 +583,7 @@ def test_a_request_that_was_changed_pushes_nothing() -> None:
     clients = conversation.subscribed("a", 1)
     request = signed("POST", "/apps/3/events", body=EVENT)
 
-    response = ask(conversation, replace(request, body=request.body + b" "))
+    response = ask(conversation, request._replace(body=request.body + b" "))
 
     assert response.status == 401
     assert heard(clients) == [0]

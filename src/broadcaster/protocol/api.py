@@ -6,7 +6,7 @@ Rules: <https://pusher.com/docs/channels/library_auth_reference/rest-api/>.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from broadcaster.channels import Kind, kind_of
@@ -29,8 +29,7 @@ _Written: TypeAlias = Callable[[Census], dict[str, Any]]
 """Writes the body of an answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class ApiRequest:
+class ApiRequest(NamedTuple):
     """A request as it came: *path* still percent-encoded, *query* decoded.
 
     *ids* is the header `X-Idempotency-Key`, empty when there is none; *headers* are all of them, with their
@@ -40,9 +39,13 @@ class ApiRequest:
     method: str
     path: str
     query: Sequence[tuple[str, str]] = ()
-    body: bytes = field(default=b"", repr=False)
+    body: bytes = b""
     ids: str = ""
-    headers: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+    def __repr__(self) -> str:
+        # The rest is signed, or secret.
+        return f"ApiRequest({self.method!r}, {self.path!r})"
 
 
 class ApiResponse(NamedTuple):
