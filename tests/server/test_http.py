@@ -184,6 +184,18 @@ def test_a_connection_stays_open_between_requests(server: ServerThread) -> None:
             assert b"Connection: keep-alive" in connection.recv(65_536)
 
 
+def test_a_header_that_is_there_twice_counts_as_one(server: ServerThread) -> None:
+    event = {"name": "e", "channel": "c", "data": "{}"}
+    body = json.dumps({"batch": [event, event, event]}).encode()
+    ids = b"X-Idempotency-Key: one\r\nx-idempotency-KEY: two\r\nConnection: close\r\n\r\n"
+    with raw(server.port) as connection:
+        connection.sendall(signed_post("/apps/3/batch_events", body) + ids + body)
+        answer = read_all(connection)
+
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.endswith(b"X-Idempotency-Key has 2 ids for 3 events")
+
+
 def test_a_route_that_is_asked_with_another_method_names_its_own(server: ServerThread) -> None:
     with raw(server.port) as connection:
         connection.sendall(b"GET /apps/3/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

@@ -49,6 +49,19 @@ def test_what_breaks_counts_as_500() -> None:
     assert requests.counts == {("/up", "GET", 500): 1}
 
 
+def test_what_is_waited_for_is_counted_when_that_ends() -> None:
+    requests = Requests()
+
+    with requests.taken(ApiRequest("GET", "/up")) as taken:
+        waiting = taken.go_on()
+    before = dict(requests.counts)
+    with waiting:
+        taken.status = 200
+
+    assert before == {}
+    assert requests.counts == {("/up", "GET", 200): 1}
+
+
 def test_a_histogram_counts_what_is_at_most_each_bound() -> None:
     histogram = Histogram((0.1, 1.0))
 
