@@ -103,8 +103,8 @@ def answer(hub: Hub, request: ApiRequest, *, now: float) -> ApiResponse | Inquir
 
 
 def _check_replay(hub: Hub, request: ApiRequest) -> None:
-    refused = hub.app.refuse_replays and request.method == "POST"
-    if refused and hub.is_replay(_params(request)["auth_signature"]):
+    once = hub.app.refuse_replays and request.method == "POST"
+    if once and hub.is_replay(_params(request)["auth_signature"]):
         raise ApiError(401, "this very request has been taken before: sign it anew")
 
 

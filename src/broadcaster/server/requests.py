@@ -56,9 +56,11 @@ class Taken:
         if self._goes_on:
             self._goes_on = False
             return
-        if self._span is not None:
-            self._span.__exit__(kind, error, trace)
-        self._ended(self, time.perf_counter() - self._begun)
+        try:
+            if self._span is not None:
+                self._span.__exit__(kind, error, trace)
+        finally:
+            self._ended(self, time.perf_counter() - self._begun)
 
 
 Trace: TypeAlias = Callable[[ApiRequest, Taken], AbstractContextManager[None]]
