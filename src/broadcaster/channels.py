@@ -51,16 +51,15 @@ class Kind(Enum):
 
 
 # Longest prefix first: "private-encrypted-" also starts with "private-".
-_PREFIXED = {kind.value: kind for kind in (Kind.ENCRYPTED, Kind.PRIVATE, Kind.PRESENCE, Kind.USER)}
-_PREFIXES = tuple(_PREFIXED)
+_PREFIXED = [(kind.value, kind) for kind in (Kind.ENCRYPTED, Kind.PRIVATE, Kind.PRESENCE, Kind.USER)]
 
 
 def kind_of(name: str) -> Kind:
     """Tell the kind of a channel by its whole name; prefixes are anchored and case-sensitive."""
-    # Most channels have no prefix, and every subscription asks.
-    if not name.startswith(_PREFIXES):
-        return Kind.PUBLIC
-    return next(kind for prefix, kind in _PREFIXED.items() if name.startswith(prefix))
+    for prefix, kind in _PREFIXED:
+        if name.startswith(prefix):
+            return kind
+    return Kind.PUBLIC
 
 
 _CACHED = tuple(f"{kind.value}cache-" for kind in (Kind.PUBLIC, Kind.PRIVATE, Kind.PRESENCE, Kind.ENCRYPTED))

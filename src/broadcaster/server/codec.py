@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
+from broadcaster.server.deflate import deflate
 
 __all__ = [
     "CLOSE",
@@ -22,7 +22,6 @@ MOST_IN_CONTROL = 125
 
 _TEXT = 0x81
 _COMPRESSED_TEXT = 0xC1
-_FLUSHED = b"\x00\x00\xff\xff"
 
 
 def encode_frame(text: str) -> bytes:
@@ -33,10 +32,7 @@ def encode_frame(text: str) -> bytes:
 
 def deflate_frame(text: str) -> bytes:
     """Return the bytes of a compressed text frame, for connections that agreed to compression."""
-    squeeze = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    payload = squeeze.compress(text.encode()) + squeeze.flush(zlib.Z_SYNC_FLUSH)
-    # RFC 7692, 7.2.1: what every flush ends with is left out.
-    payload = payload.removesuffix(_FLUSHED)
+    payload = deflate(text.encode())
     return _head(_COMPRESSED_TEXT, len(payload)) + payload
 
 

@@ -9,7 +9,7 @@ import re
 import zlib
 from functools import lru_cache
 
-__all__ = ["MalformedOffer", "Swollen", "agreement", "inflate"]
+__all__ = ["MalformedOffer", "Swollen", "agreement", "deflate", "inflate"]
 
 _LONGEST = 500
 """A longer offer is declined unread: browsers make do with a tenth of it, and what is read is remembered."""
@@ -20,6 +20,7 @@ _OFFER = rf"{_WORD}(?:[ \t]*;[ \t]*{_PARAM})*"
 _OFFERS = re.compile(rf"[ \t,]*{_OFFER}(?:[ \t]*,[ \t,]*{_OFFER})*[ \t,]*")
 _WINDOWS = frozenset(map(str, range(8, 16)))
 _FLUSHED = b"\x00\x00\xff\xff"
+"""RFC 7692, 7.2.1: every message would end with this, and so it is left out."""
 
 
 class MalformedOffer(ValueError):
@@ -43,6 +44,12 @@ def agreement(offers: str) -> str | None:
     Raises `MalformedOffer`.
     """
     return _agreement(offers) if len(offers) <= _LONGEST else None
+
+
+def deflate(data: bytes) -> bytes:
+    """Return a message in its compressed form."""
+    squeeze = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return (squeeze.compress(data) + squeeze.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_FLUSHED)
 
 
 def inflate(data: bytes, *, most: int) -> bytes:

@@ -12,7 +12,7 @@ from broadcaster.server.masking import unmask
 
 __all__ = ["Alive", "Closed", "Event", "Fault", "Parser", "Pinged"]
 
-_CONTINUATION, _TEXT, _BINARY = 0x0, 0x1, 0x2
+_TEXT = 0x1
 _WHOLE_TEXT = 0x81
 _MASKED = 0x80
 _HEAD = 6
