@@ -124,14 +124,15 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def soak(session: nox.Session) -> None:
     """Run what takes its time: nonsense by the million, stalls, churn, killed workers, broken nodes."""
-    need(session, REDIS)
+    need(session, REDIS | RABBITMQ)
     install(session, "test")
     session.run("python", "-m", "tests.soak.fuzz", *session.posargs)
     session.run("python", "-m", "tests.soak.stalled")
     session.install("atheris")
     session.run("python", "-m", "tests.soak.guided", "-atheris_runs=400000", "-max_len=2000")
     session.run("python", "-m", "tests.soak.churn")
-    session.run("python", "-m", "tests.soak.jobs", "sqlite")
+    for engine in ("sqlite", "dramatiq-redis", "dramatiq-rabbitmq", "celery", "rq"):
+        session.run("python", "-m", "tests.soak.jobs", engine)
     session.run("python", "-m", "tests.soak.faults")
 
 

@@ -1,7 +1,7 @@
 """Ten thousand jobs, and every two seconds a worker is killed: does each reach the browser, and once?
 
-Run `python -m tests.soak.jobs [ENGINE [COUNT]]`; it prints figures, and ends with 1 where one is lost or
-comes twice.
+Run `python -m tests.soak.jobs [ENGINE [COUNT]]`, with one of the engines of `tests.soak.engines`; it prints
+figures, and ends with 1 where one is lost or comes twice.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,13 +21,14 @@ from broadcaster import BroadcastManager, Event, ShouldQueue
 from broadcaster.client import Client
 from broadcaster.queues.working import WorkedQueue
 from tests.server.clients import wait_until
+from tests.soak.engines import ENGINES
 from tests.soak.served import ID, KEY, SECRET, Served, run
 
-_WORKERS = 2
+_WORKERS = 4
 _KILL_EVERY = 2.0
 _PUSH_SECONDS = 30.0
 """How long pushing takes at least, so that it does not end before a worker was killed."""
-_MOST_SECONDS = 600.0
+_MOST_SECONDS = 480.0
 
 
 class Job(Event, ShouldQueue):
@@ -37,21 +38,6 @@ class Job(Event, ShouldQueue):
 
     def broadcast_on(self) -> str:
         return "jobs"
-
-
-@contextmanager
-def _sqlite() -> Iterator[dict[str, str]]:
-    with TemporaryDirectory() as folder:
-        file = str(Path(folder, "queue.sqlite3"))
-        yield {
-            "BROADCAST_QUEUE": "sqlite",
-            "BROADCAST_QUEUE_FILE": file,
-            "BROADCAST_QUEUE_LEASE": "3",
-        }
-
-
-ENGINES: dict[str, Callable[[], AbstractContextManager[dict[str, str]]]] = {"sqlite": _sqlite}
-"""What each engine needs while it is used, and the variables that tell of it."""
 
 
 class Workers:
@@ -64,8 +50,11 @@ class Workers:
         self._processes = [self._start() for _ in range(_WORKERS)]
 
     def kill_one(self) -> None:
-        """Kill the oldest with -9, in the middle of whatever it does."""
-        oldest, _ = self._processes.pop(0)
+        """Kill the oldest with -9, in the middle of whatever it does, unless it is still starting."""
+        oldest, log = self._processes[0]
+        if not _works(log):
+            return
+        del self._processes[0]
         if oldest.poll() is None:
             self.killed += 1
         oldest.kill()
@@ -75,8 +64,7 @@ class Workers:
     def end(self) -> list[int]:
         """End those that are left, in order; return their exit statuses."""
         for process, log in self._processes:
-            # Before that, a signal ends it like any other program.
-            wait_until(lambda log=log: "working on" in log.read_text(), seconds=30.0)  # type: ignore[misc]
+            wait_until(lambda log=log: _works(log), seconds=30.0)  # type: ignore[misc]
             process.terminate()
         return [process.wait(60) for process, _ in self._processes]
 
@@ -88,32 +76,45 @@ class Workers:
             return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log), path
 
 
+def _works(log: Path) -> bool:
+    return "working on" in log.read_text()
+
+
 async def jobs(served: Served) -> list[str]:
     """Push all, with workers that are killed; return what is wrong with what arrived."""
-    engine = sys.argv[1] if len(sys.argv) > 1 else "sqlite"
+    name = sys.argv[1] if len(sys.argv) > 1 else "sqlite"
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 10_000
     with ExitStack() as stack:
-        os.environ.update(_driver(served), **stack.enter_context(ENGINES[engine]()))
+        engine = stack.enter_context(ENGINES[name]())
+        os.environ.update(_driver(served), **engine.variables)
         broadcast = stack.enter_context(BroadcastManager.from_env())
         logs = Path(stack.enter_context(TemporaryDirectory()))
         async with Client(f"ws://127.0.0.1:{served.port}", KEY, timeout=60.0) as client:
             channel = client.channel("jobs")
             await channel.subscribed(60.0)
             seen: Counter[int] = Counter()
+            first: dict[int, float] = {}
+            repeats: list[float] = []
             async with channel.listen("Job", waiting=2 * count) as listener:
 
                 async def browse() -> None:
                     async for incoming in listener:
-                        seen[incoming.data["number"]] += 1
+                        number, now = incoming.data["number"], time.monotonic()
+                        if seen[number]:
+                            repeats.append(now - first[number])
+                        first.setdefault(number, now)
+                        seen[number] += 1
 
                 browsing = asyncio.create_task(browse())
-                problems = await _push_and_kill(broadcast, count, seen, logs)
+                problems = await _push_and_kill(broadcast, count, seen, logs, engine.recovery)
                 browsing.cancel()
+                if repeats:
+                    print(f"repeats came up to {max(repeats):.0f} s late; the server knows ids for 120 s")
         return problems + _complaints(logs)
 
 
 async def _push_and_kill(
-    broadcast: BroadcastManager, count: int, seen: Mapping[int, int], logs: Path
+    broadcast: BroadcastManager, count: int, seen: Mapping[int, int], logs: Path, recovery: float
 ) -> list[str]:
     begun, workers = time.monotonic(), Workers(logs)
     pushing = asyncio.create_task(asyncio.to_thread(_push, broadcast, count))
@@ -127,6 +128,9 @@ async def _push_and_kill(
         if pushing.done() and len(seen) == count and not await asyncio.to_thread(queue.sizes):
             break
         await asyncio.to_thread(workers.kill_one)
+    delivered_at = time.monotonic() - begun
+    # What killed workers had delivered, and had not said so, comes once more; some engines do not count it.
+    await asyncio.sleep(recovery)
     statuses = await asyncio.to_thread(workers.end)
     # What was sent last may still be on its way to the browser.
     await asyncio.sleep(_KILL_EVERY)
@@ -134,7 +138,7 @@ async def _push_and_kill(
     given_up = queue.failed.count()
     repeats = sum(times - 1 for times in seen.values())
     print(f"pushed      {pushed:>8,} in {pushed_at:.0f} s")
-    print(f"delivered   {len(seen):>8,} in {time.monotonic() - begun:.0f} s")
+    print(f"delivered   {len(seen):>8,} in {delivered_at:.0f} s")
     print(f"killed      {workers.killed:>8,} workers")
     print(f"duplicates  {repeats:>8,} seen by the browser")
     print(f"given up    {given_up:>8,}")
