@@ -14,7 +14,7 @@ import pytest
 from broadcaster.__main__ import main
 from tests.programs import broadcaster
 from tests.queues.contract import SECONDS, until
-from tests.queues.sqlite_shop import Shop
+from tests.queues.worked_shop import Shop
 
 
 @pytest.fixture
@@ -72,6 +72,19 @@ def test_a_signal_lets_it_finish_what_it_holds(shop: Shop, number: signal.Signal
 
     assert status == 0
     assert len(shop.lines("delivered")) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_it_is_loaded_ends_it_well(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import threading\nfrom pathlib import Path\nPath('begun').touch()\nthreading.Event().wait(60)\n"
+    )
+    with broadcaster("work", "--app", "slow:broadcast", folder=tmp_path) as worker:
+        until((tmp_path / "begun").exists)
+
+        worker.send_signal(number)
+
+        assert worker.wait(SECONDS) == 0
 
 
 def test_what_it_cannot_finish_in_its_grace_is_given_back(shop: Shop) -> None:

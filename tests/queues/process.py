@@ -1,10 +1,9 @@
-"""A worker in a process of its own: `python -m tests.queues.process ENGINE URL LEASE THREADS`."""
+"""A worker in a process of its own: `python -m tests.queues.process ENGINE URL LEASE`."""
 
 from __future__ import annotations
 
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 
 import redis
@@ -16,27 +15,14 @@ from broadcaster.queues.celery import CeleryQueue
 from broadcaster.queues.rq import RqQueue
 from broadcaster.queues.working import WorkedQueue, WorkOptions
 
-_MOST_SECONDS = 60.0
-
 
 class Noted(Driver):
-    """Notes in Redis what it began with, and what it has delivered.
-
-    It never comes back from the first message named Stuck, ends the process at each one named Deadly, and
-    takes its time for one named Slow.
-    """
+    """Notes in Redis what it has delivered."""
 
     def __init__(self, url: str) -> None:
         self._notes = redis.Redis.from_url(url)
 
     def deliver(self, message: Message) -> None:
-        self._notes.rpush("begun", message.id)
-        if message.name == "Deadly":
-            signal.raise_signal(signal.SIGKILL)
-        if message.name == "Slow":
-            threading.Event().wait(0.02)
-        if message.name == "Stuck" and self._notes.set("stuck", "1", nx=True):
-            threading.Event().wait(_MOST_SECONDS)
         self._notes.rpush("delivered", message.id)
 
     async def adeliver(self, message: Message) -> None:
@@ -59,12 +45,12 @@ class Drivers:
 
 def main() -> None:
     """Work until SIGTERM, with a lease that a test can wait for."""
-    engine, url, lease, threads = sys.argv[1:]
+    engine, url, lease = sys.argv[1:]
     _celery_broker._VISIBILITY = _rq_lines._LEASE = int(lease)
     _celery_broker._LOOK_SECONDS = _rq_lines._LOOK_SECONDS = 1
     kinds: dict[str, type[CeleryQueue | RqQueue]] = {"celery": CeleryQueue, "rq": RqQueue}
     queue: WorkedQueue = kinds[engine](Drivers(url), url=url)
-    worker = queue.worker(WorkOptions(concurrency=int(threads)), report=lambda outcome: None)
+    worker = queue.worker(WorkOptions(), report=lambda outcome: None)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     worker.run()
 

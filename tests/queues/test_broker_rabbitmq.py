@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pika
 import pytest
 
 from broadcaster.errors import ConfigurationError
+from broadcaster.queues._broker_post import SUSPECT
 from broadcaster.queues._broker_rabbitmq import RabbitFailedStore, RabbitSide
 from broadcaster.queues.failed import Failed, FailedStore
 from tests.ports import free_port
@@ -42,6 +45,28 @@ def test_a_store_that_cannot_be_reached_says_so() -> None:
 
     with pytest.raises(OSError, match="the failed store on RabbitMQ cannot be reached"):
         RabbitFailedStore(nobody, prefix="shop").count()
+
+
+def test_what_was_handed_out_again_is_counted_each_time_it_is_begun_alone(
+    rabbit_server: RabbitServer, prefix: str
+) -> None:
+    side = RabbitSide(pika.URLParameters(rabbit_server.url()), prefix=prefix, queue_name=str)
+    new, old = (
+        SimpleNamespace(redelivered=False, message_id="1"),
+        SimpleNamespace(redelivered=True, message_id="2"),
+    )
+
+    with side.begun() as begun:
+        assert begun.begin([new]) == [0]
+        assert begun.begin([new, old]) == [0, 1]
+    with side.begun() as begun:
+        assert begun.begin([new, old]) == [0, SUSPECT]
+        assert [begun.begin([old]) for _ in range(2)] == [[2], [3]]
+    with side.begun() as begun:
+        assert begun.begin([old]) == [4]
+        begun.end([new, old])
+        assert begun.begin([old, new]) == [1, 0]
+        begun.end([old])
 
 
 def test_a_queue_that_cannot_be_paused_says_so(rabbit_server: RabbitServer) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
 from tests.queues.contract import SECONDS, Drivers, envelope, until
 from tests.queues.rabbitmq_server import RabbitServer
-from tests.queues.test_dramatiq import work, working
+from tests.queues.workers import work, working
 from tests.queues.working_program import working as program
 
 pytestmark = pytest.mark.usefixtures("litter")
@@ -72,25 +71,6 @@ def test_what_a_worker_held_that_was_killed_is_delivered_once(place: Place, driv
             until(lambda: len(drivers.scripted.ids) == 11)
     assert sorted(drivers.scripted.ids) == sorted(f"message-{number}" for number in range(1, 12))
     assert work(queue) == []
-
-
-def test_a_worker_that_is_told_to_stop_loses_nothing(place: Place, drivers: Drivers) -> None:
-    queue = place.queue(drivers)
-    queue.push([envelope(number) for number in range(30)])
-    queue.push([envelope(30, delay=0.2)])
-    with program(place.server.url(), place.prefix) as process:
-        assert process.stdout is not None
-        lines = [process.stdout.readline()]
-        queue.push([envelope(number) for number in range(31, 40)])
-
-        process.send_signal(signal.SIGTERM)
-
-        lines += process.stdout.readlines()
-        assert process.wait(SECONDS) == 0
-    with working(queue):
-        ids = [line.strip() for line in lines]
-        until(lambda: len({*ids, *drivers.scripted.ids}) == 40)
-    assert sorted(ids + drivers.scripted.ids) == sorted(f"message-{number}" for number in range(40))
 
 
 def test_a_broker_that_is_away_is_told_and_comes_back(place: Place, drivers: Drivers) -> None:

@@ -5,11 +5,15 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
 from celery import Celery
+from celery.app.trace import setup_worker_optimizations
+from celery.worker import state
 
 from broadcaster.errors import ConfigurationError
 from broadcaster.queues import _celery_broker
@@ -19,11 +23,13 @@ from broadcaster.queues.envelopes import seal
 from broadcaster.queues.failed import FailedStore
 from broadcaster.queues.working import WorkedQueue, WorkOptions
 from tests.drivers.redis_servers import RedisServer
-from tests.queues.contract import Drivers, QueueContract, envelope, until
+from tests.queues.contract import SECONDS, Drivers, QueueContract, envelope, until
+from tests.queues.patience import PatienceContract
+from tests.queues.rabbitmq_server import RabbitServer
 from tests.queues.workers import WorkerContract, working
 
 
-class TestCeleryQueue(QueueContract):
+class TestCeleryQueue(PatienceContract, QueueContract):
     @pytest.fixture(autouse=True)
     def _server(self, redis_server: RedisServer) -> None:
         self.server = redis_server
@@ -38,6 +44,47 @@ class TestCeleryQueue(QueueContract):
     def working(self, queue: Queue) -> AbstractContextManager[object]:
         assert isinstance(queue, CeleryQueue)
         return working(queue)
+
+    def due(self) -> float:
+        [task] = self.server.client().lrange("broadcaster:celery:default", 0, -1)
+        return float(arguments(task)[1])
+
+
+class TestCeleryQueueOnRabbitmq(QueueContract):
+    """The application's own Celery, and a worker of it."""
+
+    @pytest.fixture(autouse=True)
+    def _server(
+        self, redis_server: RedisServer, rabbit_server: RabbitServer, request: pytest.FixtureRequest
+    ) -> None:
+        self.redis = redis_server.client()
+        self.app = Celery("shop", broker=rabbit_server.url(), set_as_current=False)
+        self.app.conf.task_default_queue = request.node.name
+
+    def queue(self, drivers: Drivers) -> Queue:
+        return CeleryQueue(drivers, app=self.app, redis=self.redis)
+
+    def failed(self, queue: Queue) -> FailedStore:
+        assert isinstance(queue, CeleryQueue)
+        return queue.failed
+
+    @contextmanager
+    def working(self, queue: Queue) -> Iterator[object]:
+        controller = self.app.WorkController(
+            pool="solo", without_gossip=True, without_mingle=True, without_heartbeat=True
+        )
+        setup_worker_optimizations(self.app, controller.hostname)
+        # It looks whether it is to end whenever something happens.
+        controller.timer.call_repeatedly(0.05, lambda: None)
+        thread = threading.Thread(target=controller.start)
+        thread.start()
+        try:
+            yield controller
+        finally:
+            state.should_stop = 0
+            thread.join(SECONDS)
+            state.should_stop = None
+            assert not thread.is_alive()
 
 
 class TestCeleryWorkers(WorkerContract):
@@ -90,7 +137,11 @@ def test_nothing_in_the_queue_is_a_pickle(redis_server: RedisServer) -> None:
     [task] = redis_server.client().lrange("broadcaster:celery:default", 0, -1)
 
     assert json.loads(task)["content-type"] == "application/json"
-    assert json.loads(base64.b64decode(json.loads(task)["body"]))[0][0] == seal(pushed).decode()
+    assert arguments(task)[0] == seal(pushed).decode()
+
+
+def arguments(task: bytes) -> Any:
+    return json.loads(base64.b64decode(json.loads(task)["body"]))[0]
 
 
 @pytest.mark.parametrize(

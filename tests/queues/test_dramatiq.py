@@ -5,10 +5,11 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import dramatiq
+import pika
 import pytest
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
@@ -19,46 +20,30 @@ from broadcaster.queues._broker_worker import BrokerWorker
 from broadcaster.queues.base import Queue
 from broadcaster.queues.dramatiq import DramatiqQueue, make_broker
 from broadcaster.queues.failed import FailedStore, MemoryFailedStore
-from broadcaster.queues.outcomes import Outcome, Verdict
+from broadcaster.queues.outcomes import Verdict
 from broadcaster.queues.working import Size, WorkOptions
 from tests.drivers.redis_servers import RedisServer
 from tests.queues.contract import SECONDS, Drivers, QueueContract, away, envelope, until
+from tests.queues.patience import PatienceContract
 from tests.queues.rabbitmq_server import RabbitServer
+from tests.queues.workers import work, working
 
 
-@contextmanager
-def working(queue: Queue, **options: Any) -> Iterator[list[Outcome]]:
-    """Have a worker deliver what *queue* holds; the value are the outcomes."""
-    assert isinstance(queue, DramatiqQueue)
-    outcomes: list[Outcome] = []
-    worker = queue.worker(WorkOptions(**options), report=outcomes.append)
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    try:
-        yield outcomes
-    finally:
-        worker.stop()
-        thread.join(SECONDS)
-        assert not thread.is_alive()
-
-
-def work(queue: DramatiqQueue, **options: Any) -> list[Outcome]:
-    """Work until there is nothing more to do."""
-    outcomes: list[Outcome] = []
-    queue.worker(WorkOptions(**{"stop_when_empty": True, **options}), report=outcomes.append).run()
-    return outcomes
+def eta(message: bytes) -> float:
+    return float(dramatiq.Message.decode(message).options["eta"]) / 1_000
 
 
 def fetches(thread: threading.Thread, queue: str) -> bool:
     return f".{queue}" in getattr(thread, "queue_name", "")
 
 
-class DramatiqContract(QueueContract):
+class DramatiqContract(PatienceContract, QueueContract):
     def failed(self, queue: Queue) -> FailedStore:
         assert isinstance(queue, DramatiqQueue)
         return queue.failed
 
     def working(self, queue: Queue) -> AbstractContextManager[Any]:
+        assert isinstance(queue, DramatiqQueue)
         return working(queue)
 
 
@@ -70,6 +55,10 @@ class TestDramatiqQueueOnRedis(DramatiqContract):
     def queue(self, drivers: Drivers) -> Queue:
         return DramatiqQueue(drivers, url=self.server.url())
 
+    def due(self) -> float:
+        [message] = self.server.client().hvals("broadcaster:broadcaster.default.DQ.msgs")
+        return eta(message)
+
 
 class TestDramatiqQueueOnRabbitmq(DramatiqContract):
     @pytest.fixture(autouse=True)
@@ -79,6 +68,14 @@ class TestDramatiqQueueOnRabbitmq(DramatiqContract):
 
     def queue(self, drivers: Drivers) -> Queue:
         return DramatiqQueue(drivers, url=self.server.url(), prefix=self.prefix)
+
+    def due(self) -> float:
+        connection = pika.BlockingConnection(pika.URLParameters(self.server.url()))
+        try:
+            _, _, message = connection.channel().basic_get(f"{self.prefix}.default.DQ")
+        finally:
+            connection.close()
+        return eta(message)
 
     def test_of_what_is_unique_one_waits_until_it_is_done_with(self, made: Queue, drivers: Drivers) -> None:
         assert not made.capabilities.unique
@@ -124,7 +121,7 @@ def test_what_waits_in_the_first_queue_goes_before_all_else(queue: DramatiqQueue
     assert isinstance(worker, BrokerWorker)
     thread = threading.Thread(target=worker.run)
     thread.start()
-    until(lambda: worker._running)
+    until(lambda: worker._in_hand)
 
     for number in range(1, 11):
         queue.push([envelope(number, queue="later"), envelope(100 + number, queue="first")])

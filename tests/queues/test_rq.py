@@ -20,11 +20,12 @@ from broadcaster.queues.rq import RqQueue, deliver
 from broadcaster.queues.working import Size, WorkedQueue
 from tests.drivers.redis_servers import RedisServer
 from tests.queues.contract import SECONDS, Drivers, QueueContract, envelope, until
+from tests.queues.patience import PatienceContract
 from tests.queues.test_memory import Held
 from tests.queues.workers import WorkerContract, work, working
 
 
-class TestRqQueue(QueueContract):
+class TestRqQueue(PatienceContract, QueueContract):
     @pytest.fixture(autouse=True)
     def _server(self, redis_server: RedisServer) -> None:
         self.server = redis_server
@@ -39,6 +40,10 @@ class TestRqQueue(QueueContract):
     def working(self, queue: Queue) -> AbstractContextManager[object]:
         assert isinstance(queue, RqQueue)
         return working(queue)
+
+    def due(self) -> float:
+        [(_, due)] = self.server.client().zrange("rq:scheduled:broadcaster:default", 0, -1, withscores=True)
+        return float(due)
 
 
 class TestRqWorkers(WorkerContract):

@@ -21,7 +21,7 @@ from broadcaster.queues.retries import retry
 from broadcaster.queues.sqlite import SqliteQueue
 from broadcaster.queues.working import WorkedQueue, WorkOptions
 from tests.queues.contract import SECONDS, Drivers, QueueContract, away, envelope, until
-from tests.queues.sqlite_shop import Shop
+from tests.queues.worked_shop import Shop
 
 
 @contextmanager
@@ -218,23 +218,6 @@ def test_a_worker_of_another_process_wakes_when_something_is_sent(shop: Shop) ->
 
     # Without being woken it looks once a second: half of one would be the usual.
     assert sorted(took)[5] < 0.25
-
-
-def test_a_signal_under_load_loses_nothing(shop: Shop) -> None:
-    items = [f"slow-{number}" for number in range(500)]
-    shop.send(*items, by="send_many")
-    statuses: list[int] = []
-    for _ in range(2):
-        with shop.work("--concurrency", "2") as worker:
-            shop.until("delivered", f"by {worker.pid}", count=20)
-            worker.send_signal(signal.SIGTERM)
-            statuses.append(worker.wait(SECONDS))
-            assert '"held":0' in shop.queue("size")
-    with shop.work("--stop-when-empty") as worker:
-        statuses.append(worker.wait(SECONDS))
-
-    assert statuses == [0, 0, 0]
-    assert sorted(line.split('"')[3] for line in shop.lines("delivered")) == sorted(items)
 
 
 def test_a_process_that_forks_off_pushes_and_works_by_itself(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from broadcaster.queues._leases import Held
 from broadcaster.queues._sqlite_file import SqliteFile
 from broadcaster.queues._sqlite_jobs import SqliteJobs
 from broadcaster.queues.envelopes import Envelope, open_envelope, seal
+from broadcaster.queues.failed import Failed
 from broadcaster.queues.outcomes import Outcome, Verdict
+from broadcaster.queues.sqlite_failed import SqliteFailedStore
 from broadcaster.queues.working import Size
 from tests.queues.contract import envelope
 
@@ -96,6 +98,22 @@ def test_who_lost_its_lease_can_neither_finish_nor_renew_nor_give_back_what_is_i
     assert bench.size() == Size(0, 0, 1)
     assert bench.jobs.settle(delivered(quick)) == 0
     assert bench.size() is None
+
+
+def test_what_failed_is_kept_by_whoever_holds_it_and_by_nobody_else(bench: Bench) -> None:
+    bench.add(made())
+    [slow] = bench.take()
+    bench.now += LEASE
+    [quick] = bench.take()
+    failed = SqliteFailedStore(bench.file)
+
+    def given_up(held: Held) -> list[tuple[Held, Outcome]]:
+        return [(held, Outcome(Verdict.FAILED, failed=Failed(held.body, "no", bench.now)))]
+
+    assert bench.jobs.settle(given_up(slow)) == 1
+    assert failed.count() == 0
+    assert bench.jobs.settle(given_up(quick)) == 0
+    assert [kept.body for kept in failed.list()] == [quick.body]
 
 
 def test_a_number_is_not_used_again(bench: Bench) -> None:

@@ -17,7 +17,7 @@ from broadcaster.queues.outcomes import Outcome, Verdict
 from broadcaster.queues.sqlite import SqliteQueue
 from broadcaster.queues.working import Size, Worker, WorkOptions
 from tests.queues.contract import SECONDS, Drivers, Scripted, envelope, until
-from tests.queues.sqlite_shop import Shop
+from tests.queues.worked_shop import Shop
 
 
 class Gate(Scripted):
@@ -211,18 +211,20 @@ def test_it_goes_on_when_the_file_can_be_used_again(
 
 
 def test_what_can_neither_be_delivered_nor_kept_as_failed_comes_again(
-    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def add(_: object) -> str:
-        raise OSError("the disk is full")
-
-    monkeypatch.setattr(bench.queue.failed, "add", add)
     bench.queue.push([envelope()])
+    connection = sqlite3.connect(bench.file)
+    connection.execute(
+        "CREATE TRIGGER full BEFORE INSERT ON failed BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+    )
+    connection.close()
     bench.drivers.scripted = None  # type: ignore[assignment]
 
     assert bench.work(stop_when_empty=True) == []
 
-    assert "1 events come again after their lease: the disk is full" in caplog.text
+    assert "1 events come again after their lease" in caplog.text
+    assert "the disk is full" in caplog.text
     assert bench.queue.sizes() == {"default": Size(0, 0, 1)}
 
 
@@ -242,20 +244,6 @@ def test_where_nothing_can_be_reported_it_ends_and_says_so(bench: Bench) -> None
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     return Shop(tmp_path)
-
-
-def test_what_a_worker_held_that_was_killed_is_delivered_after_the_lease(shop: Shop) -> None:
-    shop.send("wait")
-    with shop.work() as killed:
-        shop.until("begun")
-        killed.kill()
-        killed.wait(SECONDS)
-
-    shop.let_go()
-    with shop.work():
-        shop.until("delivered")
-
-    assert str(killed.pid) not in shop.lines("delivered")[0]
 
 
 def stopped(process: subprocess.Popen[str], shop: Shop) -> bool:
@@ -299,17 +287,3 @@ def test_two_workers_do_not_have_the_same_at_the_same_time(shop: Shop) -> None:
         shop.until("delivered", count=60)
 
     assert sorted(line.split('"')[3] for line in shop.lines("begun")) == sorted(items)
-
-
-def test_what_ends_every_worker_is_given_up(shop: Shop) -> None:
-    shop.send("first", "kill", "second")
-    for _ in range(3):
-        with shop.work() as worker:
-            worker.wait(SECONDS)
-
-    with shop.work():
-        shop.until("failed", "kill")
-        shop.until("delivered", "second")
-
-    assert len(shop.lines("begun", "kill")) == 3
-    assert "it has ended the 3 workers that took it" in shop.queue("failed")

@@ -10,7 +10,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,16 +17,14 @@ import pytest
 
 from broadcaster.drivers import _redis_package
 from broadcaster.errors import DeliveryError
-from broadcaster.messages import Message
 from broadcaster.queues import _celery_broker
-from broadcaster.queues.envelopes import Envelope
 from broadcaster.queues.outcomes import Outcome
 from broadcaster.queues.working import WorkedQueue, WorkOptions
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
 from tests.queues.contract import SECONDS, Drivers, envelope, until
 
-__all__ = ["WorkerContract", "named", "work", "working"]
+__all__ = ["WorkerContract", "work", "working"]
 
 # Seconds after which another worker takes what a killed one had.
 LEASE = 1
@@ -49,20 +46,14 @@ def working(queue: WorkedQueue, **how: Any) -> Iterator[list[Outcome]]:
 
 
 def work(queue: WorkedQueue, **how: Any) -> list[Outcome]:
-    """Have a worker of this process work until it ends by itself; return what it told."""
+    """Have a worker of this process work until nothing is ready, or less; return what it told."""
     outcomes: list[Outcome] = []
-    worker = queue.worker(WorkOptions(**how), report=outcomes.append)
+    worker = queue.worker(WorkOptions(**{"stop_when_empty": True, **how}), report=outcomes.append)
     thread = threading.Thread(target=worker.run)
     thread.start()
     thread.join(SECONDS)
     assert not thread.is_alive()
     return outcomes
-
-
-def named(name: str, number: int = 1, **how: Any) -> Envelope:
-    """Return an envelope of a message of that *name*."""
-    message = Message(name, ("numbers",), "{}", id=f"message-{number}")
-    return replace(envelope(number, **how), message=message)
 
 
 class WorkerContract(ABC):
@@ -85,65 +76,15 @@ class WorkerContract(ABC):
         queue.close()
 
     @contextmanager
-    def process(self, server: RedisServer, *, concurrency: int = 1) -> Iterator[subprocess.Popen[bytes]]:
+    def process(self, server: RedisServer) -> Iterator[subprocess.Popen[bytes]]:
         """Run a worker in a process of its own."""
-        options = [self.engine, server.url(), str(LEASE), str(concurrency)]
+        options = [self.engine, server.url(), str(LEASE)]
         command = [sys.executable, "-m", "tests.queues.process", *options]
         with subprocess.Popen(command) as process:
             try:
                 yield process
             finally:
                 process.kill()
-
-    def test_what_a_killed_worker_had_is_delivered_by_another(
-        self, made: WorkedQueue, redis_server: RedisServer
-    ) -> None:
-        notes = redis_server.client()
-        made.push([named("Stuck", 1), named("Swift", 2)])
-
-        with self.process(redis_server) as first:
-            until(lambda: notes.exists("stuck"))
-            first.kill()
-            first.wait(SECONDS)
-        with self.process(redis_server):
-            until(lambda: notes.llen("delivered") >= 2 and made.sizes() == {})
-
-        assert sorted(notes.lrange("delivered", 0, -1)) == [b"message-1", b"message-2"]
-
-    def test_what_ends_every_worker_is_given_up(self, made: WorkedQueue, redis_server: RedisServer) -> None:
-        made.push([named("Deadly")])
-
-        with ExitStack() as running:
-            processes = [running.enter_context(self.process(redis_server))]
-
-            def is_given_up() -> bool:
-                if processes[-1].poll() is not None:
-                    processes.append(running.enter_context(self.process(redis_server)))
-                return made.failed.count() > 0
-
-            until(is_given_up)
-
-        assert len(processes) > 2
-        [given_up] = made.failed.list()
-        assert given_up.name == "Deadly"
-
-    @pytest.mark.parametrize("concurrency", [1, 3])
-    def test_a_worker_that_is_told_to_end_loses_nothing(
-        self, made: WorkedQueue, redis_server: RedisServer, concurrency: int
-    ) -> None:
-        notes = redis_server.client()
-        made.push([named("Slow", number) for number in range(100)])
-
-        with self.process(redis_server, concurrency=concurrency) as first:
-            until(lambda: notes.llen("delivered") > 5)
-            first.terminate()
-            assert first.wait(SECONDS) == 0
-        done = notes.llen("delivered")
-        with self.process(redis_server, concurrency=concurrency):
-            until(lambda: notes.llen("delivered") >= 100)
-
-        assert done < 100
-        assert sorted(notes.lrange("delivered", 0, -1)) == sorted(b"message-%d" % n for n in range(100))
 
     def test_a_redis_that_is_away_is_told_and_does_no_harm(self, drivers: Drivers, tmp_path: Path) -> None:
         with RedisServer(tmp_path, password=None) as server:
@@ -168,12 +109,12 @@ class WorkerContract(ABC):
     def test_a_worker_outlives_a_redis_that_is_started_again(self, drivers: Drivers, tmp_path: Path) -> None:
         with RedisServer(tmp_path, password=None) as server, self.process(server) as process:
             queue, notes = self.queue(drivers, server.url()), server.client()
-            queue.push([named("Swift", 1)])
+            queue.push([envelope(1)])
             until(lambda: notes.llen("delivered"))
 
             server.stop()
             server.start()
-            queue.push([named("Swift", 2)])
+            queue.push([envelope(2)])
 
             until(lambda: b"message-2" in notes.lrange("delivered", 0, -1))
             process.terminate()

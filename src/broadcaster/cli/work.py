@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,6 +77,15 @@ def work(
         with shown, _stopped_by_signals(worker):
             typer.echo(f"broadcaster: working on {', '.join(options.queues)}; Ctrl-C ends it", err=True)
             worker.run()
+    _leave()
+
+
+def _leave() -> None:
+    """End the process here where threads that were left behind would keep it from ending."""
+    if any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(0)
 
 
 @contextmanager

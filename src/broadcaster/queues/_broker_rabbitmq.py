@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from broadcaster.errors import ConfigurationError, MissingExtra
+from broadcaster.queues._broker_post import SUSPECT
 from broadcaster.queues.failed import Failed, FailedStore
 from broadcaster.queues.redis_locks import RedisLocks
 from broadcaster.queues.working import Size
@@ -20,6 +21,8 @@ except ImportError as error:
     raise MissingExtra(error.name or "pika", extra="dramatiq") from error
 
 __all__ = ["RabbitFailedStore", "RabbitSide"]
+
+_BEGUN_MILLISECONDS = 86_400_000
 
 _TROUBLE: tuple[type[Exception], ...] = (exceptions.AMQPError, AMQPConnectorException, OSError)
 
@@ -35,9 +38,19 @@ class RabbitSide:
 
     def __init__(self, parameters: Any, *, prefix: str, queue_name: Callable[[str], str]) -> None:
         self._parameters = parameters
+        self._prefix = prefix
         self._queue_name = queue_name
         self._known = {"default"}
         self.failed: FailedStore = RabbitFailedStore(parameters, prefix=prefix)
+
+    @contextmanager
+    def begun(self) -> Iterator[_Begun]:
+        """Lend what counts, which connects where it has to."""
+        begun = _Begun(self._parameters, self._prefix)
+        try:
+            yield begun
+        finally:
+            begun.close()
 
     def note(self, queue: str) -> None:
         """Remember that there is *queue*, in this process."""
@@ -71,6 +84,58 @@ class RabbitSide:
     def paused(self) -> frozenset[str]:
         """Return nothing."""
         return frozenset()
+
+
+class _Begun:
+    """Counts those that were handed out again, in a queue with an empty message for each time.
+
+    RabbitMQ hands out again as well what a worker had fetched, and not begun. So they are begun together
+    once, on account of the first: should that end a worker, they come in the same order, and one by one.
+    """
+
+    def __init__(self, parameters: Any, prefix: str) -> None:
+        self._parameters = parameters
+        # With a colon, so that it is the name of no queue of ours.
+        self._prefix = f"{prefix}:begun:"
+        self._channel: Any = None
+        self._counting: set[str] = set()
+
+    def begin(self, messages: Sequence[Any]) -> list[int]:
+        again = [message.message_id for message in messages if message.redelivered]
+        count = self._counted(again[0], always=len(messages) == 1) if again else 0
+        lost = 1 + count if len(messages) == 1 else SUSPECT if count else 1
+        return [lost if message.redelivered else 0 for message in messages]
+
+    def end(self, messages: Iterable[Any]) -> None:
+        for message in messages:
+            if message.message_id in self._counting:
+                self._opened().queue_delete(self._prefix + message.message_id)
+                self._counting.remove(message.message_id)
+
+    def close(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            with suppress(*_TROUBLE):
+                channel.connection.close()
+
+    def _counted(self, message_id: str, *, always: bool) -> int:
+        """Return how often that one was begun; begin it if it never was, or *always*."""
+        channel, name = self._opened(), self._prefix + message_id
+        declared = channel.queue_declare(name, durable=True, arguments={"x-expires": _BEGUN_MILLISECONDS})
+        self._counting.add(message_id)
+        count = int(declared.method.message_count)
+        if always or not count:
+            channel.basic_publish("", name, b"")
+        return count
+
+    def _opened(self) -> Any:
+        # Nobody looks after its heartbeats during a long delivery.
+        if self._channel is None or not self._channel.is_open:
+            self.close()
+            self._channel = pika.BlockingConnection(self._parameters).channel()
+            # What is not confirmed may not be counted yet.
+            self._channel.confirm_delivery()
+        return self._channel
 
 
 class RabbitFailedStore:

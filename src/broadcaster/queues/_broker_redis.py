@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from broadcaster.drivers._redis_package import TROUBLE
+from broadcaster.queues._redis_begun import RedisBegun
 from broadcaster.queues.failed import FailedStore
 from broadcaster.queues.redis_failed import RedisFailedStore
 from broadcaster.queues.redis_locks import Redis, RedisLocks
@@ -40,6 +43,11 @@ class RedisSide:
         self._known: set[str] = set()
         self.locks: RedisLocks | None = RedisLocks(client, prefix=prefix)
         self.failed: FailedStore = RedisFailedStore(client, prefix=prefix)
+        self._begun = _Begun(RedisBegun(client, prefix=prefix))
+
+    def begun(self) -> AbstractContextManager[_Begun]:
+        """Lend what counts."""
+        return nullcontext(self._begun)
 
     def note(self, queue: str) -> None:
         """Remember that there is *queue*."""
@@ -95,3 +103,16 @@ class RedisSide:
 
     def _list(self, queue: str) -> str:
         return f"{self._namespace}:{self._queue_name(queue)}"
+
+
+class _Begun:
+    """Counts messages; Redis does not tell whether one was handed out before."""
+
+    def __init__(self, begun: RedisBegun) -> None:
+        self._begun = begun
+
+    def begin(self, messages: Sequence[Any]) -> list[int]:
+        return self._begun.begin([message.message_id for message in messages])
+
+    def end(self, messages: Iterable[Any]) -> None:
+        self._begun.end(message.message_id for message in messages)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from broadcaster.errors import ConfigurationError
@@ -11,7 +12,18 @@ from broadcaster.queues.failed import FailedStore
 from broadcaster.queues.redis_locks import RedisLocks
 from broadcaster.queues.working import Size
 
-__all__ = ["Side", "side_of"]
+__all__ = ["Begun", "Side", "side_of"]
+
+
+class Begun(Protocol):
+    """How often messages of dramatiq's were begun, and never ended: by workers that died, then."""
+
+    def begin(self, messages: Sequence[Any]) -> list[int]:
+        """Return how many workers each may have ended; note that they are begun, of several no `SUSPECT`."""
+        ...
+
+    def end(self, messages: Iterable[Any]) -> None:
+        """Forget how often *messages* were begun."""
 
 
 class Side(Protocol):
@@ -20,6 +32,10 @@ class Side(Protocol):
     trouble: tuple[type[Exception], ...]
     locks: RedisLocks | None
     failed: FailedStore
+
+    def begun(self) -> AbstractContextManager[Begun]:
+        """Lend what counts to one thread."""
+        ...
 
     def note(self, queue: str) -> None:
         """Remember that there is *queue*."""

@@ -2,109 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from functools import partial
-from queue import Empty, PriorityQueue
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 from broadcaster.errors import DeliveryError
+from broadcaster.queues._broker_post import SUSPECT, TICK_SECONDS, Begun, Consumer, Fetched, Held, Post
 from broadcaster.queues.outcomes import Outcome
 from broadcaster.queues.working import WorkOptions
 
-__all__ = ["AT_ONCE", "BrokerWorker", "Consumer", "Fetched", "Held", "Post"]
+__all__ = ["AT_ONCE", "BrokerWorker"]
 
 _logger = logging.getLogger("broadcaster.queue")
 
 AT_ONCE = 100
 """How many envelopes are delivered as one batch, at the most."""
 
-_TICK_SECONDS = 0.1
 _CALM_SECONDS = 0.5
 _LOOK_SECONDS = 1.0
 
 T = TypeVar("T")
-
-
-class Held(Protocol):
-    """One envelope that is out of the broker, and belongs to this worker until it is acknowledged."""
-
-    queue: str
-    body: bytes
-
-    def ack(self) -> None:
-        """Be done with it; `DeliveryError` where the broker cannot be told."""
-
-
-class Consumer(Protocol):
-    """Fetches what waits in one queue, in a thread of its own."""
-
-    def is_alive(self) -> bool:
-        """Return whether its thread runs."""
-        ...
-
-    def end(self, left: Callable[[], Iterable[Held]]) -> None:
-        """Fetch no more; give back to the broker what it has, and what is *left* then of what it fetched."""
-
-
-class Post(Protocol):
-    """The broker, as a worker needs it; what cannot be done now raises `DeliveryError` or `OSError`."""
-
-    def consumers(self, queue: str, fetched: Fetched) -> list[Consumer]:
-        """Start fetching from *queue* what is put into *fetched*."""
-        ...
-
-    def deliver(self, bodies: Sequence[bytes], /) -> list[Outcome]:
-        """Deliver them."""
-        ...
-
-    def again(self, outcome: Outcome, /) -> None:
-        """Queue it once more, where that is what came out."""
-
-    def ready(self, queues: Iterable[str]) -> int:
-        """Return how much waits in *queues* for a worker."""
-        ...
-
-    def paused(self) -> frozenset[str]:
-        """Return the queues from which nothing may be taken."""
-        ...
-
-
-class Fetched(PriorityQueue[Any]):
-    """What was fetched and waits for a thread: that of the first of *queues* goes before all else."""
-
-    def __init__(self, queues: Sequence[str], held: Callable[[Any], Held]) -> None:
-        super().__init__()
-        self._ranks: Mapping[str, int] = {queue: rank for rank, queue in enumerate(queues)}
-        self._numbers = itertools.count()
-        self._held = held
-
-    def _put(self, item: Any) -> None:
-        held = self._held(item)
-        super()._put((self._ranks[held.queue], next(self._numbers), held))
-
-    def _get(self) -> Held:
-        held: Held = super()._get()[2]
-        return held
-
-    def take(self, most: int) -> list[Held]:
-        """Wait a moment for something; return what there is, up to *most*."""
-        taken: list[Held] = []
-        with suppress(Empty):
-            while len(taken) < most:
-                taken.append(self.get(block=not taken, timeout=_TICK_SECONDS))
-        return taken
-
-    def left(self, queue: str) -> list[Held]:
-        """Take out all that is of *queue*."""
-        with self.mutex:
-            mine = sorted(entry for entry in self.queue if entry[2].queue == queue)
-            self.queue = sorted(entry for entry in self.queue if entry[2].queue != queue)
-        return [held for _, _, held in mine]
 
 
 class BrokerWorker:
@@ -126,7 +46,7 @@ class BrokerWorker:
         self._pausing = threading.Event()  # is never set
         self._lock = threading.Lock()
         self._left = options.max_jobs
-        self._running = 0
+        self._in_hand: dict[int, Sequence[Held]] = {}
         self._error: Exception | None = None
 
     def run(self) -> None:
@@ -147,8 +67,9 @@ class BrokerWorker:
             for thread in threads:
                 if thread.ident is not None:
                     thread.join(max(0.0, until - time.monotonic()))
+            self._give_back()
             for queue in list(self._consumers):
-                self._end(queue)
+                self._end_fetching(queue)
         if self._error is not None:
             raise self._error
 
@@ -161,7 +82,7 @@ class BrokerWorker:
         """Return when it is time to stop."""
         looked = busy = started
         while not self._stopping:
-            self._pausing.wait(_TICK_SECONDS)
+            self._pausing.wait(TICK_SECONDS)
             now = time.monotonic()
             if self._options.max_seconds is not None and now - started >= self._options.max_seconds:
                 return
@@ -175,7 +96,7 @@ class BrokerWorker:
                     return
 
     def _has_work(self) -> bool:
-        if self._running or not self._fetched.empty():
+        if self._in_hand or not self._fetched.empty():
             return True
         try:
             return self._post.ready(self._options.queues) > 0
@@ -192,13 +113,27 @@ class BrokerWorker:
         for queue in self._options.queues:
             consumers = self._consumers.get(queue, [])
             if consumers and (queue in paused or not all(one.is_alive() for one in consumers)):
-                self._end(queue)
+                self._end_fetching(queue)
             if queue not in paused and queue not in self._consumers:
                 self._consumers[queue] = self._post.consumers(queue, self._fetched)
 
-    def _end(self, queue: str) -> None:
+    def _end_fetching(self, queue: str) -> None:
         for consumer in self._consumers.pop(queue):
             consumer.end(partial(self._fetched.left, queue))
+
+    def _give_back(self) -> None:
+        """Let others have at once what threads hold that did not finish in time."""
+        with self._lock:
+            held = [one for taken in self._in_hand.values() for one in taken]
+        if not held:
+            return
+        _logger.warning("the time is over, and %d events were given back to their queue", len(held))
+        self._fetched.give_back(held)
+        try:
+            with self._post.begun() as begun:
+                begun.end(held)
+        except (DeliveryError, OSError) as error:
+            _logger.warning("they count as if a worker had died of them: %s", error)
 
     def _work(self) -> None:
         try:
@@ -207,7 +142,7 @@ class BrokerWorker:
                     self._finish(taken)
                 finally:
                     with self._lock:
-                        self._running -= 1
+                        del self._in_hand[threading.get_ident()]
                 self._stopping |= self._options.once
         except _CutOffError:
             _logger.warning("a worker stops before it could finish; what it holds is delivered once more")
@@ -225,19 +160,32 @@ class BrokerWorker:
                 if not most:
                     break
                 if taken := self._fetched.take(most):
-                    self._running += 1
+                    self._in_hand[threading.get_ident()] = taken
                     if self._left is not None:
                         self._left -= len(taken)
                     return taken
         return []
 
     def _finish(self, taken: list[Held]) -> None:
-        """Deliver, then queue again, then acknowledge: what is cut off between two of them is repeated."""
-        outcomes = self._insist(lambda: self._post.deliver([held.body for held in taken]))
+        """Deliver together what is above suspicion, and the rest one by one."""
+        with self._post.begun() as begun:
+            counts = self._insist(partial(begun.begin, taken))
+            if fresh := [held for held, count in zip(taken, counts, strict=True) if count < SUSPECT]:
+                outcomes = self._insist(lambda: self._post.deliver([held.body for held in fresh]))
+                self._end(begun, fresh, outcomes)
+            for held, count in zip(taken, counts, strict=True):
+                if count >= SUSPECT:
+                    [lost] = self._insist(partial(begun.begin, [held])) if len(taken) > 1 else counts
+                    outcome = self._insist(partial(self._post.deliver_alone, held.body, lost))
+                    self._end(begun, [held], [outcome])
+
+    def _end(self, begun: Begun, taken: Sequence[Held], outcomes: Sequence[Outcome]) -> None:
+        """Queue again, then acknowledge: what is cut off between the two is repeated."""
         for held, outcome in zip(taken, outcomes, strict=True):
             self._insist(partial(self._post.again, outcome))
             self._insist(held.ack)
             self._report(outcome)
+        self._insist(partial(begun.end, taken))
 
     def _insist(self, act: Callable[[], T]) -> T:
         """Act, as often as it takes, unless it is time to stop: then the broker hands it out again."""

@@ -2,54 +2,71 @@
 
 from __future__ import annotations
 
-import threading
+import logging
 from collections.abc import Callable
 from typing import Any
 
+from broadcaster.queues._crew import Crew
 from broadcaster.queues._progress import Progress
 
 __all__ = ["CeleryWorker"]
 
-_LOOK_SECONDS = 0.2
+_logger = logging.getLogger("broadcaster.queue")
 
 
 class CeleryWorker:
     """Does what *work* does, until *state* says that it is over.
 
     There may be one at a time in a process: all of Celery's workers look at that *state*. With *is_empty*
-    it ends when that says so.
+    it ends when that says so. What it does not finish in *grace* seconds, it gives back.
     """
 
     def __init__(
-        self, work: Callable[[], None], state: Any, progress: Progress, *, is_empty: Callable[[], bool] | None
+        self,
+        work: Callable[[], None],
+        state: Any,
+        progress: Progress,
+        *,
+        is_empty: Callable[[], bool] | None,
+        grace: float,
     ) -> None:
         self._work = work
         self._state = state
         self._progress = progress
         self._is_empty = is_empty
-        self._ended = threading.Event()
+        self._grace = grace
 
     def run(self) -> None:
         """See `Worker.run()`."""
         if self._progress.is_over:
             return
-        watch = threading.Thread(target=self._watch, name="broadcaster-watch", daemon=True)
-        watch.start()
+        crew = Crew(
+            self._work, count=1, name="broadcaster-work", is_over=self._has_to_end, stop=self._progress.stop
+        )
         try:
-            self._work()
+            crew.run(grace=self._grace)
         finally:
-            self._ended.set()
-            watch.join()
-            self._state.should_stop = None
+            if crew.has_ended:
+                self._state.should_stop = None
+            else:
+                self._give_back()
 
     def stop(self) -> None:
         """See `Worker.stop()`."""
         self._progress.stop()
 
-    def _watch(self) -> None:
-        while not self._progress.is_over and not self._is_drained() and not self._ended.wait(_LOOK_SECONDS):
-            pass
+    def _has_to_end(self) -> bool:
+        if not self._progress.is_over and not self._is_drained():
+            return False
         self._state.should_stop = 0
+        return True
+
+    def _give_back(self) -> None:
+        """Have the broker hand out again at once what the threads that are left behind have."""
+        held = list(self._state.reserved_requests)
+        for request in held:
+            request.reject(requeue=True)
+        _logger.warning("the time is over, and %d events were given back to their queue", len(held))
 
     def _is_drained(self) -> bool:
         return self._is_empty is not None and self._is_idle() and self._is_empty() and self._is_idle()

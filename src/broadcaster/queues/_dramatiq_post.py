@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from broadcaster.queues._broker_side import Side
-from broadcaster.queues._broker_worker import AT_ONCE, Consumer, Fetched, Held
+from broadcaster.queues._broker_post import Consumer, Fetched, Held
+from broadcaster.queues._broker_side import Begun, Side
+from broadcaster.queues._broker_worker import AT_ONCE
 from broadcaster.queues._dramatiq_package import ConsumerThread, RedisBroker, dramatiq
 from broadcaster.queues.outcomes import Outcome
 
@@ -28,7 +29,7 @@ class Post:
     *reached* turns trouble with the broker into a `DeliveryError`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is asked for
         self,
         broker: dramatiq.Broker,
         side: Side,
@@ -36,6 +37,7 @@ class Post:
         names: dict[str, str],
         concurrency: int,
         deliver: Callable[[Sequence[bytes]], list[Outcome]],
+        deliver_alone: Callable[[bytes, int], Outcome],
         again: Callable[[Outcome], None],
         reached: Callable[[], AbstractContextManager[None]],
     ) -> None:
@@ -48,6 +50,7 @@ class Post:
         self._threads: dict[str, ConsumerThread] = {}
         self._reached = reached
         self.deliver = deliver
+        self.deliver_alone = deliver_alone
         self.again = again
 
     def consumers(self, queue: str, fetched: Fetched) -> list[Consumer]:
@@ -63,6 +66,12 @@ class Post:
         """Return what a thread of dramatiq's has fetched."""
         name = item.message.queue_name
         return _Held(item.message, self._queues[name], self._threads[name], self._reached)
+
+    @contextmanager
+    def begun(self) -> Iterator[_Begun]:
+        """Lend what counts how often envelopes are begun."""
+        with self._side.begun() as begun:
+            yield _Begun(begun, self._reached)
 
     def ready(self, queues: Iterable[str]) -> int:
         """Return how much waits in *queues*."""
@@ -108,6 +117,22 @@ class _Held:
         if (consumer := self._thread.consumer) is not None:
             with self._reached():
                 consumer.ack(self.message)
+
+
+class _Begun:
+    """Counts messages that were fetched."""
+
+    def __init__(self, begun: Begun, reached: Callable[[], AbstractContextManager[None]]) -> None:
+        self._begun = begun
+        self._reached = reached
+
+    def begin(self, taken: Sequence[Any]) -> list[int]:
+        with self._reached():
+            return self._begun.begin([held.message for held in taken])
+
+    def end(self, taken: Sequence[Any]) -> None:
+        with self._reached():
+            self._begun.end(held.message for held in taken)
 
 
 class _Consumer:

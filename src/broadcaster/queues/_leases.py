@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from broadcaster.queues.envelopes import SPARE
 from broadcaster.queues.outcomes import Outcome
 
 __all__ = ["Held", "Leases", "Taken"]
-
-_SPARE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Held:
     @property
     def spent(self) -> bool:
         """Whether it has ended so many workers that no other shall have it."""
-        return self.lost >= self.tries + _SPARE
+        return self.lost >= self.tries + SPARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,10 @@ class Leases(Protocol):
         ...
 
     def settle(self, ends: Iterable[tuple[Held, Outcome]]) -> int:
-        """Be done with jobs, or have them wait again; return how many others hold by now."""
+        """Be done with jobs, keep what failed, or have them wait again; return how many others hold by now.
+
+        Of those, nothing is changed, and nothing kept.
+        """
         ...
 
     def give_back(self, jobs: Iterable[Held]) -> None:

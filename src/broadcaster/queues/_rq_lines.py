@@ -35,8 +35,6 @@ _logger = logging.getLogger("broadcaster.queue")
 _rq_logger = logging.getLogger("broadcaster.queue.rq")
 _rq_logger.setLevel(logging.WARNING)
 
-# How many workers a job may end; RQ counts down from it.
-_MOST_CRASHES = 5
 # Only workers of an application's own end a job that takes longer.
 _JOB_SECONDS = 60
 _FAILED_SECONDS = 7 * 86_400
@@ -70,17 +68,17 @@ class Line(rq.Queue):
         super().__init__(name, connection=connection, **{**how, "serializer": JSONSerializer})
         self._kept = kept
 
-    def put(self, job: str, bodies: Sequence[tuple[str, str]]) -> None:
-        """Append jobs, each with its body and its title, together."""
-        how = self._how()
+    def put(self, job: str, bodies: Sequence[tuple[str, str]], *, most: int) -> None:
+        """Append jobs, each with its body and its title, together; each is begun *most* times at the most."""
+        how = self._how(most)
         self.enqueue_many(
             [self.prepare_data(job, (body,), description=title, **how) for body, title in bodies]
         )
 
-    def put_later(self, job: str, body: str, title: str, due: float) -> None:
+    def put_later(self, job: str, body: str, title: str, due: float, *, most: int) -> None:
         """Keep a job back until the Unix time *due*, rounded up to a second: RQ knows no shorter time."""
         at = datetime.fromtimestamp(math.ceil(due), UTC)
-        how = {"job_timeout" if name == "timeout" else name: value for name, value in self._how().items()}
+        how = {"job_timeout" if name == "timeout" else name: value for name, value in self._how(most).items()}
         self.enqueue_at(at, job, body, description=title, **how)
 
     def drop(self) -> Iterator[str]:
@@ -108,16 +106,17 @@ class Line(rq.Queue):
         return None
 
     def acquire_maintenance_lock(self) -> bool:
-        """Lock for less than the quarter of an hour that RQ has in mind: the worker may be killed."""
-        return bool(self.connection.set(self.registry_cleaning_key, 1, nx=True, ex=_LEASE))
+        """Lock for two looks, not for a quarter of an hour as RQ does: the worker may be killed."""
+        return bool(self.connection.set(self.registry_cleaning_key, 1, nx=True, ex=max(1, 2 * _LOOK_SECONDS)))
 
     @property
     def intermediate_queue(self) -> IntermediateQueue:
         """Return where jobs are that a worker took, and has not begun."""
         return _Taken(self.key, connection=self.connection)
 
-    def _how(self) -> dict[str, Any]:
-        retry = rq.Retry(max=_MOST_CRASHES - 1)
+    def _how(self, most: int) -> dict[str, Any]:
+        # RQ tries again what ended its worker, and what raised; what our drivers raise, it never sees.
+        retry = rq.Retry(max=most - 1)
         return {
             "timeout": _JOB_SECONDS,
             "result_ttl": self._kept,
@@ -165,7 +164,7 @@ class LineWorker(rq.SimpleWorker):
         self._schedule = RQScheduler(
             self.queues, connection=connection, logging_level=logging.WARNING, serializer=JSONSerializer
         )
-        self._at_work: tuple[Job, Any] | None = None
+        self._at_work: tuple[Job, Line, Any] | None = None
         self._is_over = threading.Event()
         self._next_schedule = 0.0
 
@@ -197,12 +196,26 @@ class LineWorker(rq.SimpleWorker):
                 self._schedule.release_locks()
                 self.register_death()  # type: ignore[no-untyped-call]
 
+    def give_back(self) -> bool:
+        """Let others have at once what this one is performing; the thread that does is left behind."""
+        # Nobody shall hear any more that it is at work.
+        self._is_over.set()
+        if (at_work := self._at_work) is None:
+            return False
+        job, line, execution = at_work
+        with self.connection.pipeline() as pipeline:
+            execution.delete(job, pipeline)
+            line._enqueue_job(job, pipeline, at_front=True)  # noqa: SLF001 - as RQ itself does
+            pipeline.execute()
+        self.register_death()  # type: ignore[no-untyped-call]
+        return True
+
     def _performed(self, job: Job, line: Line) -> Outcome | None:
         """Perform *job*, of which the heartbeat speaks meanwhile; return what it came to."""
         # One that a killed worker began has expired, and RQ would fail the job when it does not find it.
         self.connection.delete(job.execution_registry.key)
         execution = self.prepare_execution(job)
-        self._at_work = job, execution
+        self._at_work = job, line, execution
         try:
             self.perform_job(job, line, execution)
         finally:
@@ -252,9 +265,10 @@ class LineWorker(rq.SimpleWorker):
 
     def _beat(self) -> None:
         while not self._is_over.wait(_LEASE / 3):
-            if self._at_work is not None:
+            if (at_work := self._at_work) is not None:
+                job, _, execution = at_work
                 with suppress(*TROUBLE):
-                    self.maintain_heartbeats(*self._at_work)
+                    self.maintain_heartbeats(job, execution)
 
 
 class _Taken(IntermediateQueue):

@@ -9,6 +9,7 @@ from broadcaster.queues._leases import Held, Taken
 from broadcaster.queues._sqlite_file import SqliteFile
 from broadcaster.queues.envelopes import Envelope, seal
 from broadcaster.queues.outcomes import Outcome
+from broadcaster.queues.sqlite_failed import keep
 from broadcaster.queues.working import Size
 
 __all__ = ["SqliteJobs"]
@@ -99,22 +100,28 @@ class SqliteJobs:
     def renew(self, jobs: Iterable[Held]) -> None:
         """See `Leases.renew()`."""
         until = self._clock() + self._lease
-        self._change([(_RENEW, (until, held.id, held.token)) for held in jobs])
+        self._change(_RENEW, [(until, held.id, held.token) for held in jobs])
 
     def settle(self, ends: Iterable[tuple[Held, Outcome]]) -> int:
         """See `Leases.settle()`."""
-        changes: list[tuple[str, tuple[object, ...]]] = []
-        for held, outcome in ends:
-            if (again := outcome.again) is None:
-                changes.append((_DONE, (held.id, held.token)))
-            else:
-                due = self._clock() + outcome.pause
-                changes.append((_AGAIN, (again.queue, due, seal(again), held.id, held.token)))
-        return self._change(changes)
+        others = 0
+        with self._file.write(durable=False) as connection:
+            for held, outcome in ends:
+                if connection.execute(*self._end(held, outcome)).rowcount == 0:
+                    others += 1
+                elif outcome.failed is not None:
+                    keep(connection, outcome.failed)
+        return others
+
+    def _end(self, held: Held, outcome: Outcome) -> tuple[str, tuple[object, ...]]:
+        if (again := outcome.again) is None:
+            return _DONE, (held.id, held.token)
+        due = self._clock() + outcome.pause
+        return _AGAIN, (again.queue, due, seal(again), held.id, held.token)
 
     def give_back(self, jobs: Iterable[Held]) -> None:
         """See `Leases.give_back()`."""
-        self._change([(_GIVE_BACK, (self._clock(), held.id, held.token)) for held in jobs])
+        self._change(_GIVE_BACK, [(self._clock(), held.id, held.token) for held in jobs])
 
     def sizes(self) -> dict[str, Size]:
         """Return how much there is in each queue that has something, or is paused."""
@@ -144,10 +151,9 @@ class SqliteJobs:
         with self._file.write() as connection:
             connection.execute("DELETE FROM paused WHERE queue = ?", (queue,))
 
-    def _change(self, changes: Iterable[tuple[str, tuple[object, ...]]]) -> int:
-        """Make *changes* of one job each; return how many found theirs in other hands."""
+    def _change(self, statement: str, jobs: Iterable[tuple[object, ...]]) -> None:
         with self._file.write(durable=False) as connection:
-            return sum(connection.execute(statement, values).rowcount == 0 for statement, values in changes)
+            connection.executemany(statement, jobs)
 
 
 def _take_lock(connection: sqlite3.Connection, envelope: Envelope, now: float) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -10,18 +9,18 @@ from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any
 
-from broadcaster.drivers._redis_package import client_of, reached
+from broadcaster.drivers._redis_package import client_of
 from broadcaster.errors import ConfigurationError, DeliveryError, MissingExtra
 from broadcaster.queues._celery_broker import Broker, settings
 from broadcaster.queues._celery_worker import CeleryWorker
+from broadcaster.queues._on_redis import OnRedis
 from broadcaster.queues._progress import Progress
+from broadcaster.queues._redis_begun import RedisBegun
 from broadcaster.queues.base import Capabilities
 from broadcaster.queues.envelopes import Envelope, UnreadableEnvelope, open_envelope, seal
-from broadcaster.queues.failed import FailedStore
 from broadcaster.queues.outcomes import Outcome
-from broadcaster.queues.redis_failed import RedisFailedStore
-from broadcaster.queues.redis_locks import Redis, RedisLocks
-from broadcaster.queues.runner import Drivers, Runner, Span
+from broadcaster.queues.redis_locks import Redis
+from broadcaster.queues.runner import Drivers, Span
 from broadcaster.queues.working import Size, Worker, WorkOptions
 
 try:
@@ -48,12 +47,8 @@ _MOST_HELD = 900.0
 # What is rejected comes back at once.
 _REST = 0.5
 
-# How many workers a job may end.
-_MOST_CRASHES = 5
-_CRASHES_KEPT = 86_400
 
-
-class CeleryQueue:
+class CeleryQueue(OnRedis):
     """Pushes envelopes as tasks, to the Redis at *url* or to the broker of *app*.
 
     Without *app*, an application of our own keeps everything beneath *prefix*, and `broadcaster work`
@@ -79,47 +74,16 @@ class CeleryQueue:
         self.capabilities = Capabilities(durable=True, priorities=app is None)
         self._is_ours = app is None
         self._app = _application(url or _URL, prefix) if app is None else app
-        self._prefix = prefix
-        self._redis: Redis = redis or client_of(_redis_url(self._app), who="queue 'celery'")
-        self._locks = RedisLocks(self._redis, prefix=prefix)
-        self.failed: FailedStore = RedisFailedStore(self._redis, prefix=prefix)
-        self._runner = Runner(drivers, self.failed, release=self.release, span=span)
+        redis = redis or client_of(_redis_url(self._app), who="queue 'celery'")
+        super().__init__(drivers, redis, prefix=prefix, span=span)
+        self._begun = RedisBegun(redis, prefix=prefix)
         self._broker = Broker(self._app)
         self._progress: Progress | None = None
         self._task = self._registered()
 
-    def push(self, envelopes: Sequence[Envelope]) -> None:
-        """See `Queue.push()`."""
-        wanted = [envelope for envelope in envelopes if self._locks.take(envelope)]
-        try:
-            # A batch is not tried a second time, as what stands alone is.
-            together = len(wanted) > 1
-            with (
-                self._broker.producer() as producer,
-                producer.batch(max_size=_AT_ONCE) if together else nullcontext(),
-            ):
-                for envelope in wanted:
-                    self._put(producer, seal(envelope), envelope.queue, envelope.delay)
-        except DeliveryError:
-            for envelope in wanted:
-                self.release(envelope)
-            raise
-
-    async def apush(self, envelopes: Sequence[Envelope]) -> None:
-        """See `Queue.apush()`: the client of Celery blocks, so a thread uses it."""
-        await asyncio.to_thread(self.push, envelopes)
-
-    def release(self, envelope: Envelope) -> None:
-        """See `Queue.release()`."""
-        self._locks.give_back(envelope)
-
     def close(self) -> None:
         """See `Queue.close()`."""
         self._broker.close()
-
-    async def aclose(self) -> None:
-        """See `Queue.aclose()`."""
-        await asyncio.to_thread(self.close)
 
     def worker(self, options: WorkOptions, *, report: Callable[[Outcome], None]) -> Worker:
         """See `WorkedQueue.worker()`; an application's own Celery has workers already."""
@@ -128,7 +92,7 @@ class CeleryQueue:
         work = partial(self._work, options)
         drains = options.once or options.stop_when_empty
         is_empty = partial(self._is_empty, options.queues) if drains else None
-        return CeleryWorker(work, state, self._progress, is_empty=is_empty)
+        return CeleryWorker(work, state, self._progress, is_empty=is_empty, grace=options.grace)
 
     def sizes(self) -> dict[str, Size]:
         """See `WorkedQueue.sizes()`; what workers hold is not counted, also where it is not due yet."""
@@ -159,7 +123,11 @@ class CeleryQueue:
             raise ConfigurationError(f"queue 'celery': that is for your application to do; {remedy}")
 
     def _is_empty(self, queues: Sequence[str]) -> bool:
-        return not any(self._broker.counts(queues).values())
+        try:
+            return not any(self._broker.counts(queues).values())
+        except DeliveryError as error:
+            _logger.warning("whether a queue is empty is not known: %s", error)
+            return False
 
     def _work(self, options: WorkOptions) -> None:
         controller = self._app.WorkController(
@@ -217,23 +185,30 @@ class CeleryQueue:
                     state.should_stop = 0
 
     def _outcome(self, request: Any, body: bytes) -> Outcome:
-        if request.delivery_info.get("redelivered") and self._crashes(request.id) >= _MOST_CRASHES:
-            return self._runner.abandon(body, f"it ended {_MOST_CRASHES} workers, or they were killed")
-        return self._runner.run(body)
-
-    def _crashes(self, job: str) -> int:
-        """Count one more worker that had *job*, and did not finish it."""
-        key = f"{self._prefix}:crashes:{job}"
-        with reached("the Redis of the queue"):
-            count = int(self._redis.execute_command("INCR", key))
-            self._redis.execute_command("EXPIRE", key, _CRASHES_KEPT)
-        return count
+        if not request.delivery_info.get("redelivered"):
+            return self._runner.run(body)
+        # Another worker had it, and may have died of it.
+        [begun] = self._begun.begin([request.id])
+        try:
+            return self._runner.run_alone(body, 1 + begun)
+        finally:
+            self._begun.end([request.id])
 
     def _put_again(self, body: bytes, queue: str, pause: float) -> None:
         with self._broker.producer() as producer:
-            self._put(producer, body, queue, pause)
+            self._apply(producer, body, queue, pause)
 
-    def _put(self, producer: Any, body: bytes, queue: str, pause: float) -> None:
+    def _put(self, envelopes: Sequence[tuple[Envelope, float]]) -> None:
+        # A batch is not tried a second time, as what stands alone is.
+        together = len(envelopes) > 1
+        with (
+            self._broker.producer() as producer,
+            producer.batch(max_size=_AT_ONCE) if together else nullcontext(),
+        ):
+            for envelope, delay in envelopes:
+                self._apply(producer, seal(envelope), envelope.queue, delay)
+
+    def _apply(self, producer: Any, body: bytes, queue: str, pause: float) -> None:
         """Push *body*, which is due in *pause* seconds."""
         due = time.time() + pause if pause else 0.0
         self._task.apply_async(

@@ -11,8 +11,9 @@ from typing import Any
 
 from broadcaster.drivers._processes import PerProcess
 from broadcaster.errors import ConfigurationError, DeliveryError
+from broadcaster.queues._broker_post import Fetched
 from broadcaster.queues._broker_side import side_of
-from broadcaster.queues._broker_worker import BrokerWorker, Fetched
+from broadcaster.queues._broker_worker import BrokerWorker
 from broadcaster.queues._dramatiq_brokers import Patience, make_broker
 from broadcaster.queues._dramatiq_package import (
     BrokerConnectionError,
@@ -92,6 +93,7 @@ class DramatiqQueue:
             names={queue: self._name_of(queue) for queue in options.queues},
             concurrency=options.concurrency,
             deliver=lambda bodies: self._runner.run_many((body, 0) for body in bodies),
+            deliver_alone=self._runner.run_alone,
             again=self._again,
             reached=self._reached,
         )

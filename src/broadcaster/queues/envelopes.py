@@ -10,9 +10,12 @@ from broadcaster.encoding import decode, encode
 from broadcaster.errors import BroadcastError
 from broadcaster.messages import Message
 
-__all__ = ["VERSION", "Envelope", "UnreadableEnvelope", "open_envelope", "seal"]
+__all__ = ["SPARE", "VERSION", "Envelope", "UnreadableEnvelope", "open_envelope", "seal"]
 
 VERSION = 1
+
+SPARE = 2
+"""How many more workers than it has tries an envelope may end."""
 
 _NO_TRACE: Mapping[str, str] = {}
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from broadcaster.queues.envelopes import Envelope
+from broadcaster.queues.failed import Failed
 
 __all__ = ["Outcome", "Verdict"]
 
@@ -24,7 +25,8 @@ class Verdict(StrEnum):
 class Outcome:
     """How it ended, and why; the engine has to push *again* after *pause* seconds, where that is something.
 
-    Whatever the verdict, the engine is done with the job that it took.
+    Whatever the verdict, the engine is done with the job that it took. What *failed* is in the failed store,
+    or for the engine to put there.
     """
 
     verdict: Verdict
@@ -32,3 +34,4 @@ class Outcome:
     reason: str = ""
     again: Envelope | None = None
     pause: float = 0.0
+    failed: Failed | None = None

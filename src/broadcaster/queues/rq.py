@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from broadcaster.drivers._redis_package import TROUBLE, client_of, reached, short
 from broadcaster.errors import ConfigurationError, DeliveryError
+from broadcaster.queues._crew import Crew
+from broadcaster.queues._on_redis import OnRedis
 from broadcaster.queues._progress import Progress
 from broadcaster.queues._rq_lines import Line, LineWorker
 from broadcaster.queues.base import Capabilities
-from broadcaster.queues.envelopes import Envelope, UnreadableEnvelope, open_envelope, seal
-from broadcaster.queues.failed import FailedStore
+from broadcaster.queues.envelopes import SPARE, Envelope, UnreadableEnvelope, open_envelope, seal
 from broadcaster.queues.outcomes import Outcome
-from broadcaster.queues.redis_failed import RedisFailedStore
-from broadcaster.queues.redis_locks import RedisLocks
-from broadcaster.queues.runner import Drivers, Runner, Span
+from broadcaster.queues.runner import Drivers, Span
 from broadcaster.queues.working import Size, Worker, WorkOptions
 
 __all__ = ["RqQueue", "deliver"]
+
+_logger = logging.getLogger("broadcaster.queue")
 
 _URL = "redis://127.0.0.1:6379"
 _JOB = "broadcaster.queues.rq.deliver"
@@ -55,7 +54,7 @@ def deliver(body: str) -> None:
     at_work.queue.run(body)
 
 
-class RqQueue:
+class RqQueue(OnRedis):
     """Pushes envelopes as jobs, to the Redis at *url*, or to that of a client, *connection*.
 
     Each queue of events is one of RQ's beneath *prefix*, as in `broadcaster:default`. `broadcaster work`
@@ -79,37 +78,12 @@ class RqQueue:
         if connection is not None and url is not None:
             raise ConfigurationError("queue 'rq': a 'connection' leads somewhere, so 'url' has no use")
         self._redis: Any = connection or client_of(url or _URL, who="queue 'rq'")
-        self._prefix = prefix
+        super().__init__(drivers, self._redis, prefix=prefix, span=span)
         self._job = job
-        self._locks = RedisLocks(self._redis, prefix=prefix)
-        self.failed: FailedStore = RedisFailedStore(self._redis, prefix=prefix)
-        self._runner = Runner(drivers, self.failed, release=self.release, span=span)
-
-    def push(self, envelopes: Sequence[Envelope]) -> None:
-        """See `Queue.push()`."""
-        wanted = [envelope for envelope in envelopes if self._locks.take(envelope)]
-        try:
-            self._put([(envelope, envelope.delay) for envelope in wanted])
-        except DeliveryError:
-            for envelope in wanted:
-                self.release(envelope)
-            raise
-
-    async def apush(self, envelopes: Sequence[Envelope]) -> None:
-        """See `Queue.apush()`: the client of RQ blocks, so a thread uses it."""
-        await asyncio.to_thread(self.push, envelopes)
-
-    def release(self, envelope: Envelope) -> None:
-        """See `Queue.release()`."""
-        self._locks.give_back(envelope)
 
     def close(self) -> None:
         """See `Queue.close()`."""
         self._redis.close()
-
-    async def aclose(self) -> None:
-        """See `Queue.aclose()`."""
-        await asyncio.to_thread(self.close)
 
     def run(self, body: str) -> Outcome:
         """Deliver the envelope *body*, or see to it that it is tried again; what a *job* has to do."""
@@ -122,8 +96,7 @@ class RqQueue:
 
     def worker(self, options: WorkOptions, *, report: Callable[[Outcome], None]) -> Worker:
         """See `WorkedQueue.worker()`."""
-        progress = Progress(options, report)
-        return _Worker(partial(self._work, options, progress), progress, threads=options.concurrency)
+        return _Worker(self, options, report)
 
     def sizes(self) -> dict[str, Size]:
         """See `WorkedQueue.sizes()`."""
@@ -174,60 +147,79 @@ class RqQueue:
         return Line(self._name(queue), self._redis, kept=0 if self._job == _JOB else _KEPT_SECONDS)
 
     def _put(self, envelopes: Sequence[tuple[Envelope, float]]) -> None:
-        """Push envelopes, each due after so many seconds."""
-        ready: dict[str, list[tuple[str, str]]] = {}
+        ready: dict[tuple[str, int], list[tuple[str, str]]] = {}
         try:
             for envelope, pause in envelopes:
                 body, title = seal(envelope).decode(), envelope.message.name
+                most = envelope.tries + SPARE
                 if pause:
-                    self._line(envelope.queue).put_later(self._job, body, title, time.time() + pause)
+                    due = time.time() + pause
+                    self._line(envelope.queue).put_later(self._job, body, title, due, most=most)
                 else:
-                    ready.setdefault(envelope.queue, []).append((body, title))
-            for queue, bodies in ready.items():
-                self._line(queue).put(self._job, bodies)
+                    ready.setdefault((envelope.queue, most), []).append((body, title))
+            for (queue, most), bodies in ready.items():
+                self._line(queue).put(self._job, bodies, most=most)
         except TROUBLE as error:
             reason = f"Redis does not take it: {short(error)}"
             raise DeliveryError(reason, driver="queue rq", retryable=True) from error
 
-    def _work(self, options: WorkOptions, progress: Progress) -> None:
-        """Be a worker, in this thread."""
-        outcomes: deque[Outcome] = deque(maxlen=1)
-        worker = LineWorker(
-            [self._line(queue) for queue in options.queues],
-            self._redis,
-            outcome=lambda: outcomes.pop() if outcomes else None,
-            rescue=self._rescue,
-        )
-        at_work = _at_work.set(_AtWork(self, outcomes))
-        try:
-            worker.loop(progress, self._paused, drain=options.once or options.stop_when_empty)
-        finally:
-            _at_work.reset(at_work)
+    def _line_worker(self, queues: Sequence[str], outcome: Callable[[], Outcome | None]) -> LineWorker:
+        lines = [self._line(queue) for queue in queues]
+        return LineWorker(lines, self._redis, outcome=outcome, rescue=self._rescue)
 
     def _rescue(self, body: str, reason: str) -> None:
         self._runner.abandon(body.encode(), reason)
 
 
 class _Worker:
-    """Has several threads *work*, until *progress* is over."""
+    """Has a worker of RQ's in each of several threads, of which none knows of the others."""
 
-    def __init__(self, work: Callable[[], None], progress: Progress, *, threads: int) -> None:
-        self._work = work
-        self._progress = progress
-        self._threads = threads
+    def __init__(self, queue: RqQueue, options: WorkOptions, report: Callable[[Outcome], None]) -> None:
+        self._queue = queue
+        self._options = options
+        self._progress = Progress(options, report)
+        self._workers: list[LineWorker] = []
 
     def run(self) -> None:
         """See `Worker.run()`."""
-        others = [threading.Thread(target=self._work) for _ in range(self._threads - 1)]
-        for thread in others:
-            thread.start()
-        self._work()
-        for thread in others:
-            thread.join()
+        progress = self._progress
+        crew = Crew(
+            self._work,
+            count=self._options.concurrency,
+            name="broadcaster-work",
+            is_over=lambda: progress.is_over,
+            stop=progress.stop,
+        )
+        try:
+            crew.run(grace=self._options.grace)
+        finally:
+            if not crew.has_ended:
+                self._give_back()
 
     def stop(self) -> None:
         """See `Worker.stop()`."""
         self._progress.stop()
+
+    def _work(self) -> None:
+        outcomes: deque[Outcome] = deque(maxlen=1)
+        worker = self._queue._line_worker(  # noqa: SLF001 - the two are one
+            self._options.queues, lambda: outcomes.pop() if outcomes else None
+        )
+        self._workers.append(worker)
+        at_work = _at_work.set(_AtWork(self._queue, outcomes))
+        try:
+            drain = self._options.once or self._options.stop_when_empty
+            worker.loop(self._progress, self._queue._paused, drain=drain)  # noqa: SLF001 - likewise
+        finally:
+            _at_work.reset(at_work)
+
+    def _give_back(self) -> None:
+        try:
+            count = sum(worker.give_back() for worker in self._workers)
+        except TROUBLE as error:
+            _logger.error("what a worker holds comes again after its lease: %s", short(error))  # noqa: TRY400
+        else:
+            _logger.warning("the time is over, and %d events were given back to their queue", count)
 
 
 def _size(line: Line, paused: Collection[str]) -> Size:

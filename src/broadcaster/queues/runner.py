@@ -14,7 +14,7 @@ from broadcaster.drivers.base import Driver
 from broadcaster.errors import BroadcastError, DeliveryError
 from broadcaster.queues._hooks import tell_class
 from broadcaster.queues._work import Group, Job, Work
-from broadcaster.queues.envelopes import Envelope, UnreadableEnvelope, open_envelope
+from broadcaster.queues.envelopes import SPARE, Envelope, UnreadableEnvelope, open_envelope
 from broadcaster.queues.failed import Failed, FailedStore
 from broadcaster.queues.outcomes import Outcome, Verdict
 from broadcaster.signals import Signal, failed, gave_up, sending, sent
@@ -42,13 +42,13 @@ class Drivers(Protocol):
 class Runner:
     """Delivers envelopes through *drivers*; those that are given up go to the *store* of what failed.
 
-    *release* gives the lock of an envelope back.
+    Without one, that is left to the engine. *release* gives the lock of an envelope back.
     """
 
     def __init__(
         self,
         drivers: Drivers,
-        store: FailedStore,
+        store: FailedStore | None,
         *,
         release: Callable[[Envelope], None],
         span: Span | None = None,
@@ -110,6 +110,19 @@ class Runner:
                 self._deliver(work, group)
         return work.outcomes
 
+    def run_alone(self, body: bytes, lost: int) -> Outcome:
+        """Deliver what *lost* workers had, and never finished; give it up where that were too many.
+
+        It may have ended them: more than it has tries, and two more, it does not get.
+        """
+        try:
+            tries = open_envelope(body).tries
+        except UnreadableEnvelope as unreadable:
+            return self._unreadable(body, unreadable)
+        if lost >= tries + SPARE:
+            return self.abandon(body, f"it has ended the {lost} workers that took it")
+        return self.run(body)
+
     def abandon(self, body: bytes, reason: str) -> Outcome:
         """Give up a job that its engine will not try again: one that ended each worker that took it."""
         try:
@@ -161,13 +174,18 @@ class Runner:
     def _give_up(self, job: Job, error: BroadcastError) -> Outcome:
         envelope, reason = job.envelope, str(error)[:_MOST_REASON]
         name, driver = envelope.message.name, envelope.driver
-        self._store.add(Failed(job.body, reason, self._clock(), envelope.queue, name, driver))
+        given_up = self._kept(Failed(job.body, reason, self._clock(), envelope.queue, name, driver))
         level = logging.WARNING if envelope.rescue else logging.ERROR
         _logger.log(level, "%r was given up, at attempt %d: %s", name, envelope.attempt, reason)
         gave_up.send(self._drivers, event=None, message=envelope.message, driver=driver, error=error)
         tell_class(envelope, error)
         self._release(envelope)
-        return Outcome(Verdict.FAILED, envelope, reason)
+        return Outcome(Verdict.FAILED, envelope, reason, failed=given_up)
+
+    def _kept(self, given_up: Failed) -> Failed:
+        if self._store is not None:
+            self._store.add(given_up)
+        return given_up
 
     def _expired(self, envelope: Envelope) -> Outcome:
         _logger.info("%r is not delivered any more: its time to live is over", envelope.message.name)
@@ -176,8 +194,8 @@ class Runner:
 
     def _unreadable(self, body: bytes, unreadable: UnreadableEnvelope) -> Outcome:
         _logger.error("what a queue held is no envelope, and counts as failed: %s", unreadable)
-        self._store.add(Failed(body, str(unreadable), self._clock()))
-        return Outcome(Verdict.UNREADABLE, reason=str(unreadable))
+        given_up = self._kept(Failed(body, str(unreadable), self._clock()))
+        return Outcome(Verdict.UNREADABLE, reason=str(unreadable), failed=given_up)
 
     def _spanned(self, group: Group) -> AbstractContextManager[None]:
         return _NO_SPAN if self._span is None else self._span(group.driver, group.envelopes)

@@ -46,7 +46,8 @@ class SqliteQueue:
         self._pushed = Gathered(self._jobs.add)
         self._lease = lease
         self.failed = SqliteFailedStore(self._file, durable=False)
-        self._runner = Runner(drivers, self.failed, release=self.release, span=span, clock=clock)
+        # Its jobs know whether what failed here is done with, or in the hands of another worker by now.
+        self._runner = Runner(drivers, None, release=self.release, span=span, clock=clock)
 
     def push(self, envelopes: Sequence[Envelope]) -> None:
         """See `Queue.push()`; takes them all, or none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +12,18 @@ from broadcaster.errors import DeliveryError
 from broadcaster.queues._sqlite_file import SqliteFile
 from broadcaster.queues.failed import Failed
 
-__all__ = ["SqliteFailedStore"]
+__all__ = ["SqliteFailedStore", "keep"]
 
 _COLUMNS = "body, reason, at, queue, name, driver, id"
+
+
+def keep(connection: sqlite3.Connection, failed: Failed) -> str:
+    """Add *failed* in a transaction that is under way; return the id that it has from now on."""
+    values = (failed.body, failed.reason, failed.at, failed.queue, failed.name, failed.driver)
+    added = connection.execute(
+        "INSERT INTO failed (body, reason, at, queue, name, driver) VALUES (?, ?, ?, ?, ?, ?)", values
+    )
+    return str(added.lastrowid)
 
 
 class SqliteFailedStore:
@@ -29,12 +39,8 @@ class SqliteFailedStore:
 
     def add(self, failed: Failed) -> str:
         """See `FailedStore.add()`."""
-        values = (failed.body, failed.reason, failed.at, failed.queue, failed.name, failed.driver)
         with _reached(), self._file.write(durable=self._durable) as connection:
-            added = connection.execute(
-                "INSERT INTO failed (body, reason, at, queue, name, driver) VALUES (?, ?, ?, ?, ?, ?)", values
-            )
-            return str(added.lastrowid)
+            return keep(connection, failed)
 
     def list(self, *, most: int = 100) -> Sequence[Failed]:
         """See `FailedStore.list()`."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from broadcaster.errors import DeliveryError
 from broadcaster.queues._bell import Listener, ring
+from broadcaster.queues._crew import Crew
 from broadcaster.queues._leases import Held, Leases, Taken
 from broadcaster.queues.outcomes import Outcome
 from broadcaster.queues.runner import Runner
@@ -54,46 +55,33 @@ class LeaseWorker:
         self._held: dict[int, Sequence[Held]] = {}
         self._holding = threading.Lock()
         self._ended = threading.Event()
-        self._error: BaseException | None = None
 
     def run(self) -> None:
         """See `Worker.run()`; raises what *report* raises."""
-        count = 1 if self._options.once else self._options.concurrency
         self._ends = time.monotonic() + (self._options.max_seconds or float("inf"))
-        threads = [
-            threading.Thread(target=self._work, name=f"broadcaster-worker-{number}", daemon=True)
-            for number in range(count)
-        ]
+        crew = Crew(
+            self._work,
+            count=1 if self._options.once else self._options.concurrency,
+            name="broadcaster-worker",
+            is_over=lambda: self._listener.stopped,
+            stop=self.stop,
+        )
         renewing = threading.Thread(target=self._renew, name="broadcaster-leases", daemon=True)
-        for thread in (*threads, renewing):
-            thread.start()
+        renewing.start()
         try:
-            self._wait(threads)
+            crew.run(grace=self._options.grace)
         finally:
             self.stop()
             self._ended.set()
             renewing.join(self._lease)
             self._give_back()
-        if not any(thread.is_alive() for thread in threads):
-            self._listener.close()
-        if self._error is not None:
-            raise self._error
+            if crew.has_ended:
+                self._listener.close()
 
     def stop(self) -> None:
         """See `Worker.stop()`."""
         # No lock in it: a signal may come while this thread holds one.
         self._listener.stop()
-
-    def _wait(self, threads: Sequence[threading.Thread]) -> None:
-        """Wait for *threads*, and after a stop no longer than the grace."""
-        ends = float("inf")
-        while working := [thread for thread in threads if thread.is_alive()]:
-            now = time.monotonic()
-            if self._listener.stopped and ends == float("inf"):
-                ends = now + self._options.grace
-            if now >= ends:
-                return
-            working[0].join(min(_LOOK_SECONDS, ends - now))
 
     def _give_back(self) -> None:
         with self._holding:
@@ -109,12 +97,8 @@ class LeaseWorker:
             ring(self._file, queue)
 
     def _work(self) -> None:
-        try:
-            while (taken := self._take()) is not None:
-                self._do(taken)
-        except BaseException as error:  # noqa: BLE001 - raised again by `run()`
-            self._error = error
-            self.stop()
+        while (taken := self._take()) is not None:
+            self._do(taken)
 
     def _take(self) -> Taken | None:
         """Wait until there is something to do, and take it; None when this was all. One thread at a time."""

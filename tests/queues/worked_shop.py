@@ -1,7 +1,8 @@
-"""An application with a queue in SQLite, whose workers are processes that the tests may kill."""
+"""An application with a queue, whose workers are processes that the tests may kill."""
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from contextlib import AbstractContextManager
@@ -18,10 +19,12 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from broadcaster import BroadcastManager, DeliveryError, Event, ShouldQueue
+from broadcaster import BroadcastManager, DeliveryError, Event, Settings, ShouldQueue
 from broadcaster.drivers.base import BlockingDriver
 
 FOLDER = Path(__file__).parent
+
+{queue}
 
 
 class Pages(BlockingDriver):
@@ -62,9 +65,7 @@ class Ordered(Event, ShouldQueue):
         said(f"failed {message.data}")
 
 
-broadcast = BroadcastManager.from_dict(
-    {"driver": "pages", "queue": {"engine": "sqlite", "file": "queue.sqlite3", "lease": 1.0}}
-)
+broadcast = BroadcastManager(Settings("pages"), queue=QUEUE)
 broadcast.extend("pages", Pages)
 
 
@@ -80,17 +81,33 @@ def send_many(*items):
 '''
 
 
-class Shop:
-    """The application, in *folder*."""
+SQLITE = """
+from functools import partial
+from broadcaster.queues.sqlite import SqliteQueue
 
-    def __init__(self, folder: Path) -> None:
+QUEUE = partial(SqliteQueue, file=str(FOLDER / "queue.sqlite3"), lease=1.0)
+"""
+
+
+class Shop:
+    """The application, in *folder*; *queue* is the program that makes its QUEUE."""
+
+    def __init__(self, folder: Path, queue: str = SQLITE) -> None:
         self.folder = folder
-        (folder / "shop.py").write_text(_APPLICATION)
+        (folder / "shop.py").write_text(_APPLICATION.replace("{queue}", queue))
 
     def send(self, *items: str, by: str = "send") -> int:
         """Send an event for each of *items* from a process of its own; return its exit status."""
         command = [sys.executable, "-c", f"import shop; shop.{by}(*{items!r})"]
         return subprocess.run(command, cwd=self.folder, timeout=30, check=False).returncode
+
+    def send_from_here(self, *items: str) -> None:
+        """Send an event for each of *items* from this process, which takes less time."""
+        application = runpy.run_path(str(self.folder / "shop.py"), run_name="shop")
+        with application["broadcast"]:
+            application["send_many"](*items)
+        if "broker" in application:
+            application["broker"].close()
 
     def work(self, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
         """Start a worker, with the options *arguments*."""
