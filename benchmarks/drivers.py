@@ -23,11 +23,12 @@ import trustme
 from pusher.aiohttp import AsyncIOBackend
 from redis import asyncio as aredis
 
+from benchmarks.app import APP_ID, KEY, SECRET
 from benchmarks.machine import two_cores
-from benchmarks.process import ServerProcess, server_command
 from benchmarks.redis_process import redis_server
 from benchmarks.report import Cell, Table
-from benchmarks.serving import KEY
+from benchmarks.running import free_port
+from benchmarks.servers import serve
 from broadcaster import BroadcastManager, Message
 from broadcaster.drivers.base import Driver
 
@@ -59,13 +60,11 @@ def run(*, quick: bool) -> list[Table]:
     """Measure the drivers `pusher` and `redis`, one message and fifty in flight, in both worlds."""
     rounds, share = (3, 4) if quick else (9, 1)
     with two_cores() as core, asyncio.Runner() as runner:
-        with ServerProcess(server_command("broadcaster"), core=core) as server:
-            plain = _table("pusher, HTTP", _pusher_races(server.port, runner), rounds, share)
-        with (
-            _trusted_certificate() as certificate,
-            ServerProcess(server_command("asgi", certificate), core=core) as server,
-        ):
-            secure = _table("pusher, HTTPS", _pusher_races(server.port, runner, tls=True), rounds, 2 * share)
+        port = free_port()
+        with serve(port, core):
+            plain = _table("pusher, HTTP", _pusher_races(port, runner), rounds, share)
+        with _trusted_certificate() as certificate, serve(port, core, f"--tls-cert={certificate}"):
+            secure = _table("pusher, HTTPS", _pusher_races(port, runner, tls=True), rounds, 2 * share)
         with redis_server() as port:
             published = _table("redis", _redis_races(port, runner), rounds, share)
     return [plain, secure, published]
@@ -101,7 +100,7 @@ def _table(driver: str, races: Iterator[_Race], rounds: int, share: int) -> Tabl
 
 
 def _pusher_races(port: int, runner: asyncio.Runner, *, tls: bool = False) -> Iterator[_Race]:
-    options = {"app_id": "1", "key": KEY, "secret": "secret", "host": "127.0.0.1", "port": port}
+    options = {"app_id": APP_ID, "key": KEY, "secret": SECRET, "host": "127.0.0.1", "port": port}
     sdk = pusher.Pusher(**options, ssl=tls)
     asdk = pusher.Pusher(**options, ssl=tls, backend=AsyncIOBackend)
     with _driver("pusher", {**options, "scheme": "https" if tls else "http"}, runner) as driver:

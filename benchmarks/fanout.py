@@ -1,89 +1,156 @@
-"""One event to many subscribers: what a delivery costs the server."""
+"""One event to many subscribers: what a delivery costs the whole server, from the event's coming in."""
 
 from __future__ import annotations
 
-import statistics
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.load import Clients
-from benchmarks.machine import raise_file_limit, two_cores
-from benchmarks.process import ServerProcess, limit_command, server_command
-from benchmarks.report import Table, ratios
+from benchmarks.app import data_of
+from benchmarks.load import Clients, Report
+from benchmarks.peers import INSTALLED, PEERS
+from benchmarks.report import Table
+from benchmarks.rounds import Rounds
+from benchmarks.running import Running, Server
+from benchmarks.servers import ASGI, JOINED, LIMIT, OURS, OURS_ON_REDIS, SERVERS
+from benchmarks.usage import Usage, usage_of
 
 __all__ = ["run"]
 
-_SIZE = 204
-"""Bytes of a frame on the wire: 200 of text and 4 before it."""
-
 _WARM_UP = 5
-_SECONDS = 120.0
-_PAUSE = 0.02
+_SECONDS = 60.0
+_AT_MOST_SECONDS = 5.0
+_BURST = 100
+_PER_SECOND = 10
 
-
-@dataclass(frozen=True, slots=True)
-class _Round:
-    """What one server did in one repeat: microseconds of CPU for each delivery, deliveries per second."""
-
-    cpu: float
-    user: float
-    rate: float
+_COLUMNS = ("CPU us/delivery", "user us", "deliveries/s", "p50 ms", "p99 ms")
 
 
 def run(*, quick: bool) -> list[Table]:
-    """Measure at 1,000 subscribers and, unless it must be quick, at 5,000."""
-    raise_file_limit()
-    repeats = 3 if quick else 5
-    crowds = {1_000: 100} if quick else {1_000: 300, 5_000: 60}
-    with two_cores() as core, limit_command() as limit:
-        commands = {
-            "limit: a loop of send()": limit,
-            "broadcaster": server_command("broadcaster"),
-            "broadcaster, ASGI on uvicorn": server_command("asgi"),
-            "websockets broadcast()": server_command("websockets"),
-        }
-        return [_table(commands, core, subscribers, times, repeats) for subscribers, times in crowds.items()]
+    """Measure single events, bursts, a moderate rate and small channels."""
+    repeats = 2 if quick else 5
+    ours = {name: SERVERS[name] for name in (LIMIT, OURS, OURS_ON_REDIS)}
+    others = {**ours, ASGI: SERVERS[ASGI], **(INSTALLED if quick else PEERS)}
+    in_bursts = {LIMIT: SERVERS[LIMIT], JOINED: SERVERS[JOINED], **others}
+    if quick:
+        return [
+            one_by_one({**ours, **INSTALLED}, 1_000, 100, repeats=repeats),
+            bursts(ours | {JOINED: SERVERS[JOINED]}, 1_000, 2, repeats=repeats),
+            steady(ours, 1_000, 1.5, repeats=1),
+            small_channels(ours, 200, repeats=1),
+        ]
+    return [
+        one_by_one(others, 1_000, 300, repeats=repeats),
+        one_by_one(others, 5_000, 60, repeats=repeats),
+        bursts(in_bursts, 1_000, 5, repeats=repeats),
+        steady(others, 1_000, 4.0, repeats=repeats),
+        small_channels(others, 1_000, repeats=repeats),
+    ]
 
 
-def _table(
-    commands: dict[str, list[str]], core: int | None, subscribers: int, times: int, repeats: int
-) -> Table:
-    rounds: dict[str, list[_Round]] = {name: [] for name in commands}
-    for _ in range(repeats):
-        for name, command in commands.items():
-            greeted = name.startswith("limit")
-            rounds[name].append(_measure(command, core, subscribers, times, greeted=greeted))
-    limit = [each.cpu for each in next(iter(rounds.values()))]
-    return Table(
-        f"fanout: a frame of {_SIZE} bytes to {subscribers:,} subscribers, {times} times, one each loop turn",
-        ("server", "CPU us/delivery", "user us", "deliveries/s", "CPU to the limit"),
-        [
-            (
-                name,
-                statistics.median(each.cpu for each in found),
-                statistics.median(each.user for each in found),
-                int(statistics.median(each.rate for each in found)),
-                ratios([each.cpu for each in found], limit),
-            )
-            for name, found in rounds.items()
-        ],
-    )
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What deliveries took: CPU in seconds, the time from the first event to the last delivery, delays."""
+
+    used: Usage
+    seconds: float
+    report: Report
 
 
-def _measure(command: list[str], core: int | None, subscribers: int, times: int, *, greeted: bool) -> _Round:
-    with ServerProcess(command, core=core) as server, Clients(server.port) as clients:
-        if greeted:
-            clients.connect(subscribers)
-        else:
-            clients.subscribe(subscribers)
-        server.push(_WARM_UP, size=_SIZE)
-        clients.receive_frames(_WARM_UP, size=_SIZE, seconds=_SECONDS)
-        before = server.usage()
-        server.push(times, size=_SIZE)
-        seconds = clients.receive(times * _SIZE, seconds=_SECONDS, pause=_PAUSE)
-        after = server.usage()
-    deliveries = times * subscribers
-    return _Round(
-        cpu=(after.cpu - before.cpu) / deliveries * 1e6,
-        user=(after.user - before.user) / deliveries * 1e6,
-        rate=deliveries / seconds,
-    )
+def one_by_one(servers: Mapping[str, Server], subscribers: int, times: int, *, repeats: int) -> Table:
+    """Send each event when the last one has reached all."""
+
+    def measure(server: Running, clients: Clients) -> Found:
+        channel = _channel(0, subscribers)
+        clients.open(server.port, subscribers, server.script(channel))
+        return _paced(server, clients, [(channel, subscribers)] * times)
+
+    title = f"fanout: {times} events to {subscribers:,} subscribers, one after another"
+    return _table(title, Rounds[Found](servers).run(measure, repeats=repeats))
+
+
+def bursts(servers: Mapping[str, Server], subscribers: int, times: int, *, repeats: int) -> Table:
+    """Send many events at once, and again when all have reached all."""
+
+    def measure(server: Running, clients: Clients) -> Found:
+        channel = _channel(0, subscribers)
+        clients.open(server.port, subscribers, server.script(channel))
+        return _paced(server, clients, [(channel, subscribers)] * times, at_once=_BURST)
+
+    title = f"burst: {_BURST} events at once to {subscribers:,} subscribers"
+    return _table(title, Rounds[Found](servers).run(measure, repeats=repeats))
+
+
+def small_channels(servers: Mapping[str, Server], channels: int, *, repeats: int) -> Table:
+    """Send one event to each of many channels with five subscribers, one after another."""
+
+    def measure(server: Running, clients: Clients) -> Found:
+        names = [_channel(5 * number, 5) for number in range(channels)]
+        for name in names:
+            clients.open(server.port, 5, server.script(name))
+        return _paced(server, clients, [(name, 5) for name in names])
+
+    title = f"channels: one event to each of {channels:,} channels with five subscribers"
+    return _table(title, Rounds[Found](servers).run(measure, repeats=repeats))
+
+
+def steady(servers: Mapping[str, Server], subscribers: int, seconds: float, *, repeats: int) -> Table:
+    """Send a few events each second, as the clock says."""
+
+    def measure(server: Running, clients: Clients) -> Found:
+        channel, times = _channel(0, subscribers), int(seconds * _PER_SECOND)
+        clients.open(server.port, subscribers, server.script(channel))
+        _paced(server, clients, [(channel, subscribers)] * _WARM_UP)
+        before, start = usage_of(server.pids), time.perf_counter()
+        clients.wait_for("marks", times * subscribers, _SECONDS)
+        for number in range(times):
+            time.sleep(max(0.0, start + number / _PER_SECOND - time.perf_counter()))
+            server.publish(channel, [data_of(channel=channel)])
+        clients.waited(_SECONDS)
+        seconds_taken = time.perf_counter() - start
+        return Found(usage_of(server.pids) - before, seconds_taken, clients.report())
+
+    title = f"steady: {_PER_SECOND} events a second to {subscribers:,} subscribers"
+    return _table(title, Rounds[Found](servers).run(measure, repeats=repeats))
+
+
+def _channel(first: int, count: int) -> str:
+    return f"orders.{first}.{count}"
+
+
+def _paced(server: Running, clients: Clients, events: list[tuple[str, int]], *, at_once: int = 1) -> Found:
+    """Send *events* one after another, each *at_once* times, until all have come or it has taken too long."""
+    for channel, subscribers in events[:_WARM_UP]:
+        _deliver(server, clients, channel, subscribers, 1)
+        clients.report()
+    before, start, expected = usage_of(server.pids), time.perf_counter(), 0
+    for channel, subscribers in events:
+        expected += subscribers * at_once
+        _deliver(server, clients, channel, expected, at_once)
+        if time.perf_counter() - start > _AT_MOST_SECONDS:
+            break
+    used, seconds = usage_of(server.pids) - before, time.perf_counter() - start
+    report = clients.report()
+    if report.marks != expected:
+        raise AssertionError(f"the clients got {report} instead of {expected} events")
+    return Found(used, seconds, report)
+
+
+def _deliver(server: Running, clients: Clients, channel: str, expected: int, at_once: int) -> None:
+    clients.wait_for("marks", expected, _SECONDS)
+    server.publish(channel, [data_of(channel=channel) for _ in range(at_once)])
+    clients.waited(_SECONDS)
+
+
+def _table(title: str, rounds: Rounds[Found]) -> Table:
+    def figures(found: Found) -> list[float]:
+        marks = found.report.marks
+        return [
+            found.used.cpu / marks * 1e6,
+            found.used.user / marks * 1e6,
+            round(marks / found.seconds),
+            found.report.p50 / 1e3,
+            found.report.p99 / 1e3,
+        ]
+
+    return rounds.table(title, _COLUMNS, figures, against=LIMIT)

@@ -1,60 +1,67 @@
 /* The limit: a server that does nothing but send() to every connection, one after another.
  *
- * It takes the same commands as serving.py. A connection is greeted with one byte. */
+ * It prints its port as a line of JSON, and obeys lines on stdin: `push PER SIZE FIRST COUNT` sends PER frames
+ * of SIZE bytes, joined, with one send() for each of COUNT connections, counted from 0 as they came. A frame
+ * holds a mark, as load.c reads it. A connection is told at once that it is upgraded, whatever it asks. */
 #define _GNU_SOURCE
+#include "clock.h"
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define MOST_CONNECTIONS 65536
-#define MOST_BYTES 65539 /* with a length of 16 bits */
+#define MOST_BYTES 1048576
+#define FEWEST_BYTES 126 /* of a text with a length of 16 bits */
 
+static const char upgraded[] = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
 static int connections[MOST_CONNECTIONS];
 static int count;
-static char frame[MOST_BYTES];
-
-static double seconds(struct timeval time) { return time.tv_sec + time.tv_usec / 1e6; }
+static char frames[MOST_BYTES];
 
 static void accept_all(int listener)
 {
     int one = 1, connection;
     while (count < MOST_CONNECTIONS && (connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
         setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        if (send(connection, ".", 1, MSG_NOSIGNAL) == 1)
+        if (send(connection, upgraded, sizeof upgraded - 1, MSG_NOSIGNAL) == sizeof upgraded - 1)
             connections[count++] = connection;
     }
 }
 
-static void push(int times, size_t size)
+static void write_frame(char *at, size_t size)
 {
-    frame[0] = (char)0x81;
-    frame[1] = 126;
-    frame[2] = (char)((size - 4) >> 8);
-    frame[3] = (char)(size - 4);
-    for (int time = 0; time < times; time++)
-        for (int each = 0; each < count; each++)
-            if (send(connections[each], frame, size, MSG_NOSIGNAL) != (ssize_t)size)
-                exit(1);
+    char mark[18];
+    snprintf(mark, sizeof mark, "%016lx^", (unsigned long)now());
+    at[0] = (char)0x81;
+    at[1] = 126;
+    at[2] = (char)((size - 4) >> 8);
+    at[3] = (char)(size - 4);
+    memset(at + 4, '.', size - 4);
+    memcpy(at + size - 17, mark, 17);
 }
 
-static void obey(char *command)
+static void push(size_t per, size_t size, int first, int past)
 {
-    int times;
-    size_t size;
-    if (sscanf(command, "push %d %zu", &times, &size) == 2 && size >= 130 && size <= sizeof frame) {
-        push(times, size);
-    } else if (strcmp(command, "usage") == 0) {
-        struct rusage used;
-        getrusage(RUSAGE_SELF, &used);
-        printf("{\"user\": %.6f, \"system\": %.6f, \"memory\": 0, \"peak\": 0, \"connections\": %d}\n",
-               seconds(used.ru_utime), seconds(used.ru_stime), count);
-    }
+    for (size_t each = 0; each < per; each++)
+        write_frame(frames + each * size, size);
+    for (int each = first; each < past; each++)
+        if (send(connections[each], frames, per * size, MSG_NOSIGNAL) != (ssize_t)(per * size))
+            exit(1);
+}
+
+static void obey(const char *command)
+{
+    size_t per, size;
+    int first, some;
+    if (sscanf(command, "push %zu %zu %d %d", &per, &size, &first, &some) != 4 || size < 4 + FEWEST_BYTES
+        || size > 4 + UINT16_MAX || per * size > sizeof frames || first < 0 || first + some > count)
+        exit(2);
+    push(per, size, first, first + some);
 }
 
 int main(void)
@@ -66,7 +73,6 @@ int main(void)
         || getsockname(listener, (struct sockaddr *)&address, &length))
         return 1;
     setlinebuf(stdout);
-    memset(frame, '.', sizeof frame);
     printf("{\"port\": %d}\n", ntohs(address.sin_port));
 
     struct pollfd watched[] = {{.fd = listener, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};

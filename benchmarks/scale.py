@@ -10,11 +10,14 @@ from typing import Any, TypeAlias
 
 import redis.asyncio as aredis
 
+from benchmarks.app import CHANNEL
+from benchmarks.dialects import pusher_frame
 from benchmarks.load import Clients
 from benchmarks.machine import raise_file_limit, two_cores
-from benchmarks.process import ServerProcess, server_command
 from benchmarks.redis_process import redis_server
 from benchmarks.report import Cell, Table
+from benchmarks.servers import OURS, SERVERS
+from benchmarks.usage import usage_of
 from broadcaster.cluster.redis_bus import RedisBus
 from broadcaster.cluster.redis_roster import RedisRoster
 from broadcaster.cluster.roster import place_in
@@ -39,24 +42,20 @@ def run(*, quick: bool) -> list[Table]:
 
 
 def _connections(count: int) -> list[list[Cell]]:
-    with (
-        two_cores() as core,
-        ServerProcess(server_command("broadcaster"), core=core) as server,
-        Clients(server.port) as clients,
-    ):
-        clients.subscribe(_WARM_UP)
-        before, kernel = server.usage(), _kernel()
-        clients.subscribe(count)
-        after = server.usage()
+    with two_cores() as core, SERVERS[OURS](core) as server, Clients() as clients:
+        clients.open(server.port, _WARM_UP, server.script(CHANNEL))
+        before, kernel = usage_of(server.pids), _kernel()
+        clients.open(server.port, count, server.script(CHANNEL))
+        after = usage_of(server.pids)
         # Both ends of every connection are on this machine.
         in_kernel = (_kernel() - kernel) / 2
-        clients.ping()
-        pinged = server.usage()
-    in_process = after.memory - before.memory
+        pings = clients.count
+        clients.join([pusher_frame("pusher:ping", {})], b"pusher:pong")
+        pinged = usage_of(server.pids)
     return [
-        ["an idle connection on one channel, in the process", in_process / count, "bytes"],
+        ["an idle connection on one channel, in the process", (after - before).memory / count, "bytes"],
         ["an idle connection, in the kernel", in_kernel / count if in_kernel else "-", "bytes"],
-        ["a ping that is answered", (pinged.cpu - after.cpu) / (count + _WARM_UP) * 1e6, "CPU us"],
+        ["a ping that is answered", (pinged - after).cpu / pings * 1e6, "CPU us"],
     ]
 
 

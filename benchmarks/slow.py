@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from benchmarks.app import data_of
 from benchmarks.load import Clients
 from benchmarks.machine import raise_file_limit, two_cores
-from benchmarks.process import ServerProcess, server_command
+from benchmarks.peers.bare import INSTALLED, WEBSOCKETS
 from benchmarks.report import Table
+from benchmarks.running import Server
+from benchmarks.servers import OURS, SERVERS
+from benchmarks.usage import files_of, usage_of
 
 __all__ = ["run"]
 
+_CHANNEL = "orders"
 _SIZE = 1_000
 _HEALTHY = 9
 # Less than any buffer on the way: a client that reads is never behind for long.
@@ -20,36 +25,35 @@ def run(*, quick: bool) -> list[Table]:
     """Send 20 MB, or 60 MB, past a client that reads nothing of it."""
     raise_file_limit()
     times = 20_000 if quick else 60_000
+    servers = {OURS: SERVERS[OURS], WEBSOCKETS: INSTALLED[WEBSOCKETS]}
     with two_cores() as core:
-        rows = [_measure(name, core, times) for name in ("broadcaster", "websockets")]
+        rows = [_measure(name, server, core, times) for name, server in servers.items()]
     return [
         Table(
-            f"slow: {times:,} frames of {_SIZE:,} bytes to {_HEALTHY} clients, and to one that never reads",
+            f"slow: {times:,} events of {_SIZE:,} bytes to {_HEALTHY} clients, and to one that never reads",
             (
                 "server",
                 "sent past it, MB",
                 "peak memory + MB",
                 "the slow one",
-                "frames to each of the others",
+                "events to each of the others",
             ),
             rows,
         )
     ]
 
 
-def _measure(name: str, core: int | None, times: int) -> tuple[str, float, float, str, int]:
-    command = server_command(name)
-    with (
-        ServerProcess(command, core=core) as server,
-        Clients(server.port) as slow,
-        Clients(server.port) as healthy,
-    ):
-        slow.subscribe(1, receive_buffer=16_384)
-        healthy.subscribe(_HEALTHY)
-        before = server.usage()
-        for _ in range(times // _AT_ONCE):
-            server.push(_AT_ONCE, size=_SIZE)
-            healthy.receive(_AT_ONCE * _SIZE, seconds=_SECONDS)
-        after = server.usage()
-    fate = "is cut off" if after.connections < before.connections else "is kept"
-    return name, times * _SIZE / 1e6, (after.peak - before.memory) / 1e6, fate, times
+def _measure(name: str, server: Server, core: int | None, times: int) -> tuple[str, float, float, str, int]:
+    with server(core) as running, Clients() as slow, Clients() as healthy:
+        slow.open(running.port, 1, running.script(_CHANNEL), buffer=16_384)
+        slow.stall(1)
+        healthy.open(running.port, _HEALTHY, running.script(_CHANNEL))
+        before, files = usage_of(running.pids), files_of(running.pids)
+        for so_far in range(_AT_ONCE, times + 1, _AT_ONCE):
+            healthy.wait_for("marks", so_far * _HEALTHY, _SECONDS)
+            running.publish(_CHANNEL, [data_of(_SIZE, _CHANNEL) for _ in range(_AT_ONCE)])
+            healthy.waited(_SECONDS)
+        growth = usage_of(running.pids).peak - before.memory
+        fate = "is cut off" if files_of(running.pids) < files else "is kept"
+        fewest = healthy.report().fewest
+    return name, times * _SIZE / 1e6, growth / 1e6, fate, fewest
