@@ -8,7 +8,18 @@ from typing import Any
 
 from benchmarks.app import KEY
 
-__all__ = ["bare", "frame", "pusher", "pusher_frame", "pusher_greeted", "upgrade"]
+__all__ = [
+    "bare",
+    "frame",
+    "nats",
+    "nchan",
+    "pusher",
+    "pusher_frame",
+    "pusher_greeted",
+    "socketio",
+    "socketio_greeted",
+    "upgrade",
+]
 
 
 def upgrade(path: str, **headers: str) -> bytes:
@@ -49,3 +60,25 @@ def pusher(channel: str) -> list[bytes]:
 def bare(channel: str) -> list[bytes]:
     """Return the script of a subscriber of one of the bare servers in `peers/`."""
     return [upgrade("/"), b"", frame(f"subscribe {channel}".encode()), b"subscribed"]
+
+
+def nchan(channel: str) -> list[bytes]:
+    """Return the script of a subscriber of nchan, which sends nothing but the request."""
+    return [upgrade(f"/sub?id={channel}"), b""]
+
+
+def nats(channel: str) -> list[bytes]:
+    """Return the script of a NATS client; the answer to its PING says that it has been heard."""
+    words = f'CONNECT {{"verbose":false,"pedantic":false}}\r\nSUB {channel} 1\r\nPING\r\n'
+    return [upgrade("/"), b"INFO", frame(words.encode(), binary=True), b"PONG"]
+
+
+def socketio(channel: str) -> list[bytes]:
+    """Return the script of a Socket.IO client, without long polling before."""
+    subscribe = f"42{json.dumps(['subscribe', channel])}"
+    return [*socketio_greeted(), frame(subscribe.encode()), b"subscribed"]
+
+
+def socketio_greeted() -> list[bytes]:
+    """Return the script of a Socket.IO client that subscribes to nothing."""
+    return [upgrade("/socket.io/?EIO=4&transport=websocket"), b"0{", frame(b"40"), b"40{"]

@@ -1,7 +1,7 @@
 /* Requests to an HTTP API, over connections that are kept: `posts PORT CONNECTIONS SECONDS FILE`.
  *
  * Each connection sends the next request of FILE when the last one is answered, until the time is up or
- * there are no more. In FILE each request has its size before it, four bytes, the lowest first. One line of
+ * there are no more; one that the server closes after its answer is opened again, in the time of the next. In FILE each request has its size before it, four bytes, the lowest first. One line of
  * JSON says how many were answered with 200, how many not, and how long they took. */
 #define _GNU_SOURCE
 #include "clock.h"
@@ -23,6 +23,7 @@
 
 struct connection {
     int socket;
+    bool closed; /* as the server has said that it would */
     int64_t sent;
     char answer[MOST_ANSWER];
     size_t got;
@@ -31,7 +32,7 @@ struct connection {
 static struct connection connections[MOST_CONNECTIONS];
 static const char *next, *end;
 static uint64_t answered, refused;
-static int busy;
+static int port, poller, busy;
 
 static _Noreturn void fail(const char *why)
 {
@@ -49,29 +50,34 @@ static void read_requests(const char *path)
     end = next + about.st_size;
 }
 
+static void connect_anew(struct connection *connection)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+    int one = 1;
+    if (connection->socket > 0)
+        close(connection->socket);
+    connection->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(connection->socket, (struct sockaddr *)&address, sizeof address))
+        fail("a connection was refused");
+    setsockopt(connection->socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    epoll_ctl(poller, EPOLL_CTL_ADD, connection->socket, &event);
+    connection->closed = false;
+}
+
 static void ask(struct connection *connection)
 {
     const unsigned char *size = (const unsigned char *)next;
     size_t length = size[0] | size[1] << 8 | size[2] << 16 | (size_t)size[3] << 24;
     connection->got = 0;
     connection->sent = now();
+    if (connection->closed)
+        connect_anew(connection);
     if (send(connection->socket, next + 4, length, MSG_NOSIGNAL) != (ssize_t)length)
         fail("a request could not be sent");
     next += 4 + length;
     busy++;
-}
-
-static void connect_to(struct connection *connection, int port, int poller)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-    int one = 1;
-    connection->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(connection->socket, (struct sockaddr *)&address, sizeof address))
-        fail("a connection was refused");
-    setsockopt(connection->socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    epoll_ctl(poller, EPOLL_CTL_ADD, connection->socket, &event);
 }
 
 /* Whether the answer is whole; then it is counted. */
@@ -92,6 +98,8 @@ static bool hear(struct connection *connection)
     if (connection->got < (size_t)(body + 4 - connection->answer) + strtoul(length + 17, NULL, 10))
         return false;
     measure(now() - connection->sent);
+    char *close_after = strcasestr(connection->answer, "\r\nConnection: close\r\n");
+    connection->closed = close_after && close_after < body;
     *(strncmp(connection->answer + 8, " 200", 4) ? &refused : &answered) += 1;
     busy--;
     return true;
@@ -102,9 +110,11 @@ int main(int argc, char **argv)
     if (argc != 5 || atoi(argv[2]) > MOST_CONNECTIONS)
         fail("give PORT CONNECTIONS SECONDS FILE");
     read_requests(argv[4]);
-    int poller = epoll_create1(EPOLL_CLOEXEC), count = atoi(argv[2]);
+    port = atoi(argv[1]);
+    poller = epoll_create1(EPOLL_CLOEXEC);
+    int count = atoi(argv[2]);
     for (int each = 0; each < count; each++)
-        connect_to(&connections[each], atoi(argv[1]), poller);
+        connect_anew(&connections[each]);
     int64_t begun = now(), deadline = begun + (int64_t)(atof(argv[3]) * 1e9);
     for (int each = 0; each < count && next < end; each++)
         ask(&connections[each]);

@@ -6,15 +6,25 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeAlias
 
 from benchmarks.app import APP_ID, CREDENTIALS, EVENT, KEY
-from benchmarks.dialects import frame, upgrade
+from benchmarks.dialects import frame, socketio_greeted, upgrade
 from broadcaster.protocol import frames
 from broadcaster.signing import body_digest
 
-__all__ = ["Publish", "over_http", "over_redis", "over_websocket", "signed_post"]
+__all__ = [
+    "Publish",
+    "over_http",
+    "over_http_closing",
+    "over_nats",
+    "over_nchan",
+    "over_redis",
+    "over_socketio",
+    "over_websocket",
+    "signed_post",
+]
 
 _SECONDS = 30.0
 _BATCH = 10
@@ -48,12 +58,27 @@ def over_http(port: int) -> Iterator[Publish]:
     with _connected(port) as connection:
 
         def publish(channel: str, datas: Sequence[str]) -> None:
-            events = [{"name": EVENT, "channel": channel, "data": data} for data in datas]
-            requests = list(_posts(events))
+            requests = list(_posts(channel, datas))
             connection.sendall(b"".join(requests))
             _hear_answers(connection, len(requests))
 
         yield publish
+
+
+@contextmanager
+def over_http_closing(port: int) -> Iterator[Publish]:
+    """Like `over_http()`, to a server that closes after each answer: over a connection for each request."""
+
+    def publish(channel: str, datas: Sequence[str]) -> None:
+        with ExitStack() as stack:
+            asked = []
+            for request in _posts(channel, datas):
+                asked.append(stack.enter_context(_connected(port)))
+                asked[-1].sendall(request)
+            for connection in asked:
+                _hear_answers(connection, 1)
+
+    yield publish
 
 
 @contextmanager
@@ -73,13 +98,53 @@ def over_redis(port: int) -> Iterator[Publish]:
 def over_websocket(port: int) -> Iterator[Publish]:
     """Send by WebSocket to a bare server of `peers/`: frames with the whole text, all in one write."""
     with _connected(port) as connection:
-        connection.sendall(upgrade("/"))
-        while not _read(connection).endswith(b"\r\n\r\n"):
-            pass
+        _follow([upgrade("/"), b""], connection)
 
         def publish(channel: str, datas: Sequence[str]) -> None:
-            texts = [f"publish {channel} {frames.event(EVENT, channel, data)}" for data in datas]
-            connection.sendall(b"".join(frame(text.encode()) for text in texts))
+            said = [f"publish {channel} {text}" for text in _texts(channel, datas)]
+            connection.sendall(b"".join(frame(each.encode()) for each in said))
+
+        yield publish
+
+
+@contextmanager
+def over_socketio(port: int) -> Iterator[Publish]:
+    """Send by Socket.IO to the server in `peers/`: the event `publish`, all in one write."""
+    with _connected(port) as connection:
+        _follow(socketio_greeted(), connection)
+
+        def publish(channel: str, datas: Sequence[str]) -> None:
+            said = [f"42{json.dumps(['publish', channel, text])}" for text in _texts(channel, datas)]
+            connection.sendall(b"".join(frame(each.encode()) for each in said))
+
+        yield publish
+
+
+@contextmanager
+def over_nchan(port: int) -> Iterator[Publish]:
+    """Send by POST to nchan, over one connection, pipelined."""
+    with _connected(port) as connection:
+
+        def publish(channel: str, datas: Sequence[str]) -> None:
+            head = f"POST /pub?id={channel} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/json\r\n"
+            requests = [f"{head}Content-Length: {len(text)}\r\n\r\n{text}" for text in _texts(channel, datas)]
+            connection.sendall("".join(requests).encode())
+            received = b""
+            while received.count(b"HTTP/1.1 20") < len(requests):
+                received += _read(connection)
+
+        yield publish
+
+
+@contextmanager
+def over_nats(port: int) -> Iterator[Publish]:
+    """Send by PUB to NATS, over TCP, all in one write."""
+    with _connected(port) as connection:
+        connection.sendall(b'CONNECT {"verbose":false,"pedantic":false}\r\n')
+
+        def publish(channel: str, datas: Sequence[str]) -> None:
+            said = [f"PUB {channel} {len(text)}\r\n{text}\r\n" for text in _texts(channel, datas)]
+            connection.sendall("".join(said).encode())
 
         yield publish
 
@@ -91,7 +156,21 @@ def _connected(port: int) -> Iterator[socket.socket]:
         yield connection
 
 
-def _posts(events: Sequence[object]) -> Iterator[bytes]:
+def _texts(channel: str, datas: Sequence[str]) -> list[str]:
+    """Return the whole texts that our frames would hold."""
+    return [frames.event(EVENT, channel, data) for data in datas]
+
+
+def _follow(script: Sequence[bytes], connection: socket.socket) -> None:
+    for send, expected in zip(script[::2], script[1::2], strict=True):
+        connection.sendall(send)
+        received = b""
+        while (expected or b"\r\n\r\n") not in received:
+            received += _read(connection)
+
+
+def _posts(channel: str, datas: Sequence[str]) -> Iterator[bytes]:
+    events = [{"name": EVENT, "channel": channel, "data": data} for data in datas]
     if len(events) == 1:
         yield signed_post("events", events[0])
         return

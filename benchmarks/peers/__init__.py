@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from benchmarks.peers import bare
+from benchmarks.peers import bare, programs
 from benchmarks.running import Server
 
 __all__ = ["INSTALLED", "PEERS"]
 
 INSTALLED: dict[str, Server] = bare.INSTALLED
-"""Those whose packages this project's own tests need anyway."""
+"""Those that need nothing which is not here."""
 
-PEERS: dict[str, Server] = {**INSTALLED}
+PEERS: dict[str, Server] = {**programs.OTHERS, **INSTALLED, **bare.OTHERS}
 """All of them."""
