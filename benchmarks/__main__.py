@@ -6,20 +6,39 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import bus, connections, dispatch, drivers, fanout, million, queues, scale, slow
+from benchmarks import (
+    api,
+    auth,
+    bus,
+    connections,
+    dispatch,
+    drivers,
+    fanout,
+    inbound,
+    million,
+    presence,
+    queues,
+    scale,
+    slow,
+)
+from benchmarks.compiled import has_compiler
 from benchmarks.machine import machine
 from benchmarks.report import Benchmark, Table, save, show
 
 BENCHMARKS = [
-    Benchmark("million", "a million events through the null driver", million.run),
+    Benchmark("fanout", "one event to many subscribers, bursts, small channels", fanout.run, clients=True),
+    Benchmark("connections", "handshakes, memory of an idle connection", connections.run, clients=True),
+    Benchmark("presence", "members who join, and are told of each other", presence.run, clients=True),
+    Benchmark("inbound", "what clients send: events and pings", inbound.run, clients=True),
+    Benchmark("api", "signed requests to the HTTP API", api.run, clients=True),
+    Benchmark("slow", "a client that stops reading", slow.run, clients=True),
+    Benchmark("scale", "what each of many connections stands on, Redis included", scale.run, clients=True),
+    Benchmark("bus", "what it costs that nodes hear each other through Redis", bus.run),
     Benchmark("dispatch", "what sending one event takes, part by part", dispatch.run),
+    Benchmark("million", "a million events through the null driver", million.run),
+    Benchmark("auth", "what Echo asks before it joins a private channel", auth.run),
     Benchmark("drivers", "what drivers do in a second, beside the clients they are built on", drivers.run),
     Benchmark("queues", "what queues take and do, beside their engines used bare", queues.run),
-    Benchmark("fanout", "one event to 1,000 subscribers and more", fanout.run, linux=True),
-    Benchmark("connections", "handshakes, and the memory of an idle connection", connections.run, linux=True),
-    Benchmark("bus", "what it costs that nodes hear each other through Redis", bus.run, linux=True),
-    Benchmark("scale", "what each of many connections stands on, Redis included", scale.run, linux=True),
-    Benchmark("slow", "a client that stops reading", slow.run, linux=True),
 ]
 
 
@@ -42,8 +61,8 @@ def main() -> None:
         print(f"{name + ':':<10} {fact}")
     tables: dict[str, list[Table]] = {}
     for name in wanted.names or known:
-        if known[name].linux and sys.platform != "linux":
-            print(f"\n{name}: left out, because it needs Linux")
+        if known[name].clients and not (sys.platform == "linux" and has_compiler()):
+            print(f"\n{name}: left out, because its clients need Linux and a C compiler")
             continue
         tables[name] = known[name].run(quick=wanted.quick)
         for table in tables[name]:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from benchmarks.app import CHANNEL
 from benchmarks.load import Clients
-from benchmarks.peers import INSTALLED, PEERS
-from benchmarks.peers.bare import WEBSOCKETS
+from benchmarks.peers import INSTALLED, PEERS, WEBSOCKETS, named
 from benchmarks.report import Table
 from benchmarks.rounds import Rounds
 from benchmarks.running import Running
-from benchmarks.servers import ASGI, LIMIT, OURS, SERVERS
+from benchmarks.servers import ASGI, LIMIT, OURS
 from benchmarks.usage import Usage, usage_of
 
 __all__ = ["run"]
@@ -31,7 +30,7 @@ class _Found:
 def run(*, quick: bool) -> list[Table]:
     """Open 1,000 connections, or 10,000; each is upgraded and subscribed to one channel."""
     count = 1_000 if quick else 10_000
-    ours = {name: SERVERS[name] for name in (LIMIT, OURS, ASGI)}
+    ours = named(LIMIT, OURS, ASGI)
 
     def measure(server: Running, clients: Clients) -> _Found:
         script = server.script(f"{CHANNEL}.0.{count}")

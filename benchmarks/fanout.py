@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from benchmarks.app import data_of
 from benchmarks.load import Clients, Report
-from benchmarks.peers import INSTALLED, PEERS
+from benchmarks.peers import INSTALLED, PEERS, named
 from benchmarks.report import Table
 from benchmarks.rounds import Rounds
 from benchmarks.running import Running, Server
-from benchmarks.servers import ASGI, JOINED, LIMIT, OURS, OURS_ON_REDIS, SERVERS
+from benchmarks.servers import ASGI, JOINED, LIMIT, OURS, OURS_ON_REDIS, TWO_NODES
 from benchmarks.usage import Usage, usage_of
 
 __all__ = ["run"]
@@ -28,21 +28,20 @@ _COLUMNS = ("CPU us/delivery", "user us", "deliveries/s", "p50 ms", "p99 ms")
 
 def run(*, quick: bool) -> list[Table]:
     """Measure single events, bursts, a moderate rate and small channels."""
-    repeats = 2 if quick else 5
-    ours = {name: SERVERS[name] for name in (LIMIT, OURS, OURS_ON_REDIS)}
-    others = {**ours, ASGI: SERVERS[ASGI], **(INSTALLED if quick else PEERS)}
-    in_bursts = {LIMIT: SERVERS[LIMIT], JOINED: SERVERS[JOINED], **others}
+    repeats = 2 if quick else 3
+    ours = named(LIMIT, OURS, OURS_ON_REDIS, TWO_NODES)
+    others = {**ours, **named(ASGI), **PEERS}
     if quick:
         return [
-            one_by_one({**ours, **INSTALLED}, 1_000, 100, repeats=repeats),
-            bursts(ours | {JOINED: SERVERS[JOINED]}, 1_000, 2, repeats=repeats),
+            one_by_one(ours | INSTALLED, 1_000, 100, repeats=repeats),
+            bursts(named(LIMIT, JOINED, OURS, OURS_ON_REDIS), 1_000, 2, repeats=repeats),
             steady(ours, 1_000, 1.5, repeats=1),
             small_channels(ours, 200, repeats=1),
         ]
     return [
         one_by_one(others, 1_000, 300, repeats=repeats),
         one_by_one(others, 5_000, 60, repeats=repeats),
-        bursts(in_bursts, 1_000, 5, repeats=repeats),
+        bursts(named(JOINED) | others, 1_000, 5, repeats=repeats),
         steady(others, 1_000, 4.0, repeats=repeats),
         small_channels(others, 1_000, repeats=repeats),
     ]

@@ -35,12 +35,12 @@ class Run(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """Something to measure, known to the command line by its *name*; *linux* says that it needs one."""
+    """Something to measure, known to the command line by its *name*; some need the *clients* in C."""
 
     name: str
     about: str
     run: Run
-    linux: bool = False
+    clients: bool = False
 
 
 def ratios(figures: Sequence[float], limits: Sequence[float]) -> str:

@@ -10,6 +10,7 @@ from benchmarks.load import Clients
 from benchmarks.machine import raise_file_limit, two_cores
 from benchmarks.report import Cell, Table, ratios
 from benchmarks.running import NotHere, Running, Server
+from benchmarks.servers import SERVERS
 
 __all__ = ["Rounds"]
 
@@ -46,7 +47,7 @@ class Rounds(Generic[T]):
         rows: list[Sequence[Cell]] = []
         for name in self._servers:
             if name in self.absent:
-                rows.append((f"{name}: {self.absent[name]}", *("-" for _ in columns), "-"))
+                rows.append((name, *("-" for _ in columns), self.absent[name]))
                 continue
             each = [figures(found) for found in self.found[name]]
             medians = [statistics.median(figure) for figure in zip(*each, strict=True)]
@@ -58,4 +59,9 @@ class Rounds(Generic[T]):
             with self._servers[name](core) as server, Clients() as clients:
                 self.found.setdefault(name, []).append(measure(server, clients))
         except NotHere as missing:
-            self.absent[name] = str(missing)
+            self.absent[name] = f"not here: {missing}"
+        except (AssertionError, EOFError, OSError, RuntimeError) as error:
+            # What a peer cannot do is its figure; what ours cannot do is no figure at all.
+            if name in SERVERS:
+                raise
+            self.absent[name] = f"failed: {error}"

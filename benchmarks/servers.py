@@ -15,13 +15,14 @@ from benchmarks.process import LineProcess
 from benchmarks.publishers import over_http, over_redis
 from benchmarks.running import Running, Server, free_port, listening
 
-__all__ = ["ASGI", "JOINED", "LIMIT", "OURS", "OURS_ON_REDIS", "SERVERS", "redis", "serve"]
+__all__ = ["ASGI", "JOINED", "LIMIT", "OURS", "OURS_ON_REDIS", "SERVERS", "TWO_NODES", "redis", "serve"]
 
 LIMIT = "limit: a loop of send()"
 JOINED = "limit, joined: one send() for many"
-OURS = "broadcaster serve, HTTP API"
+OURS = "broadcaster serve"
 OURS_ON_REDIS = "broadcaster serve, from Redis"
-ASGI = "AsgiServer on uvicorn, HTTP API"
+TWO_NODES = "broadcaster serve, by another node"
+ASGI = "AsgiServer on uvicorn"
 
 
 def serve(port: int, core: int | None, *options: str) -> AbstractContextManager[int]:
@@ -70,6 +71,20 @@ def _on_redis(core: int | None) -> Iterator[Running]:
 
 
 @contextmanager
+def _two_nodes(core: int | None) -> Iterator[Running]:
+    # Events are posted to one node, and the clients are on the other.
+    port, other_port, redis_port = free_port(), free_port(), free_port()
+    bus = f"--redis=redis://127.0.0.1:{redis_port}"
+    with (
+        redis(redis_port, core) as redis_pid,
+        serve(port, core, bus) as pid,
+        serve(other_port, core, bus) as other_pid,
+        over_http(other_port) as publish,
+    ):
+        yield Running(port, [pid, other_pid, redis_pid], dialects.pusher, publish)
+
+
+@contextmanager
 def _asgi(core: int | None) -> Iterator[Running]:
     port = free_port()
     options = [f"--port={port}", "--log-level=critical", "--ws-per-message-deflate=false", "--backlog=4096"]
@@ -83,6 +98,7 @@ SERVERS: dict[str, Server] = {
     JOINED: partial(_limit, joined=True),
     OURS: _on_http,
     OURS_ON_REDIS: _on_redis,
+    TWO_NODES: _two_nodes,
     ASGI: _asgi,
 }
 """The limit, with one send() for each frame or one for all that are sent at once; and our servers."""

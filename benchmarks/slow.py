@@ -5,10 +5,10 @@ from __future__ import annotations
 from benchmarks.app import data_of
 from benchmarks.load import Clients
 from benchmarks.machine import raise_file_limit, two_cores
-from benchmarks.peers.bare import INSTALLED, WEBSOCKETS
+from benchmarks.peers import WEBSOCKETS, named
 from benchmarks.report import Table
 from benchmarks.running import Server
-from benchmarks.servers import OURS, SERVERS
+from benchmarks.servers import OURS
 from benchmarks.usage import files_of, usage_of
 
 __all__ = ["run"]
@@ -25,7 +25,7 @@ def run(*, quick: bool) -> list[Table]:
     """Send 20 MB, or 60 MB, past a client that reads nothing of it."""
     raise_file_limit()
     times = 20_000 if quick else 60_000
-    servers = {OURS: SERVERS[OURS], WEBSOCKETS: INSTALLED[WEBSOCKETS]}
+    servers = named(OURS, WEBSOCKETS)
     with two_cores() as core:
         rows = [_measure(name, server, core, times) for name, server in servers.items()]
     return [

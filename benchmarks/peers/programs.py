@@ -16,7 +16,7 @@ from benchmarks.running import NotHere, Running, Server, free_port, listening
 
 __all__ = ["OTHERS", "SOKETI"]
 
-SOKETI = "soketi, HTTP API"
+SOKETI = "soketi"
 
 _NGINX = """
 daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log crit;
