@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -23,7 +24,9 @@ from benchmarks import (
 )
 from benchmarks.compiled import has_compiler
 from benchmarks.machine import machine
-from benchmarks.report import Benchmark, Table, save, show
+from benchmarks.pages import pages, written
+from benchmarks.report import Benchmark, show
+from benchmarks.results import Result, load, save
 
 BENCHMARKS = [
     Benchmark("fanout", "one event to many subscribers, bursts, small channels", fanout.run, clients=True),
@@ -41,6 +44,8 @@ BENCHMARKS = [
     Benchmark("queues", "what queues take and do, beside their engines used bare", queues.run),
 ]
 
+_RESULTS = Path("benchmarks/results.json")
+
 
 def main() -> None:
     """Run what is wanted, and print its tables."""
@@ -54,21 +59,40 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="name", help="some of these; otherwise all")
     parser.add_argument("--quick", action="store_true", help="fewer events, connections and repeats")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE, too")
+    parser.add_argument(
+        "--save", type=Path, metavar="DOCS", help="and to DOCS/benchmarks, plots, pages, README"
+    )
     wanted = parser.parse_args()
+    # An end from outside ends the servers as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if unknown := [name for name in wanted.names if name not in known]:
         parser.error(f"no benchmark is named {unknown[0]!r}; there are {', '.join(known)}")
     for name, fact in machine().items():
         print(f"{name + ':':<10} {fact}")
-    tables: dict[str, list[Table]] = {}
+    files = [file for file in (wanted.json, wanted.save and wanted.save / _RESULTS) if file]
     for name in wanted.names or known:
         if known[name].clients and not (sys.platform == "linux" and has_compiler()):
             print(f"\n{name}: left out, because its clients need Linux and a C compiler")
             continue
-        tables[name] = known[name].run(quick=wanted.quick)
-        for table in tables[name]:
+        tables = known[name].run(quick=wanted.quick)
+        for table in tables:
             show(table)
-    if wanted.json is not None:
-        save(wanted.json, tables)
+        # Now, not in the end: a run takes long, and may be cut short.
+        for file in files:
+            save(file, {name: Result(machine(), tables)})
+    if wanted.save is not None:
+        publish(wanted.save)
+
+
+def publish(docs: Path) -> None:
+    """Draw the results in *docs*, and write the tables of the pages."""
+    # An environment without matplotlib can measure as well.
+    from benchmarks.plots import draw
+
+    results = load(docs / _RESULTS)
+    draw((docs / _RESULTS).parent, results)
+    for page in pages(docs):
+        page.write_text(written(page.read_text("utf-8"), results), "utf-8")
 
 
 if __name__ == "__main__":

@@ -17,32 +17,28 @@
 #define _GNU_SOURCE
 #include "clock.h"
 #include "histogram.h"
+#include "marks.h"
+#include "script.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define MOST_CONNECTIONS 65536
-#define MOST_LINES (MOST_CONNECTIONS + 1)
 #define HEAD 14
-#define DIGITS 16
 #define MOST_TEXT 262144
 #define OPEN_SECONDS 120.0
 
-struct bytes { char *at; size_t size; };
-
 struct connection {
     int socket, step;          /* step: which expectation of `script` is next; past the last it is open */
-    bool upgraded, binary_or_text;
+    bool upgraded;
+    uint8_t kind;              /* of the frame: 1 and 2 are messages, 8 closes, 9 and 10 are a ping and a pong */
     uint8_t head[HEAD], headed; /* the bytes of a frame's head so far */
-    uint8_t kept;              /* how many bytes of a mark `mark` holds, from the read before */
-    char mark[DIGITS];
+    struct cut cut;
     uint64_t left;             /* of the frame's payload */
     uint64_t frames;
     int64_t sent;
@@ -53,41 +49,14 @@ struct connection {
 
 static struct connection connections[MOST_CONNECTIONS];
 static int count, opening, wanted, port, receive_buffer, in_flight;
-static struct bytes script[MOST_LINES]; /* send, expect, send, expect ... or expect, send, send ... */
-static int lines, steps;
-static uint64_t frames, marks, received;
+static int steps; /* of the script: send, expect, send, expect ... or expect, send, send ... */
+static uint64_t frames, received;
 static int poller;
 static char buffer[MOST_TEXT];
 
 static enum { IDLE, OPENING, JOINING, WAITING_FRAMES, WAITING_MARKS, LOOPING } task;
 static int64_t begun, deadline;
 static uint64_t target;
-
-static _Noreturn void fail(const char *why)
-{
-    printf("{\"error\": \"%s\"}\n", why);
-    exit(1);
-}
-
-static void read_script(const char *path)
-{
-    FILE *file = fopen(path, "r");
-    static char *line;
-    static size_t room;
-    ssize_t got;
-    if (!file)
-        fail("there is no such script");
-    for (int each = 0; each < lines; each++)
-        free(script[each].at);
-    for (lines = 0; (got = getline(&line, &room, file)) > 0 && lines < MOST_LINES; lines++) {
-        struct bytes *bytes = &script[lines];
-        bytes->size = (size_t)(got - 1) / 2;
-        bytes->at = malloc(bytes->size + 1);
-        for (size_t each = 0; each < bytes->size; each++)
-            sscanf(line + 2 * each, "%2hhx", (unsigned char *)bytes->at + each);
-    }
-    fclose(file);
-}
 
 static void say(struct connection *connection, struct bytes bytes)
 {
@@ -154,15 +123,6 @@ static void step(struct connection *connection)
         opening++, join_one();
 }
 
-static void see_mark(const char *digits)
-{
-    char text[DIGITS + 1];
-    memcpy(text, digits, DIGITS);
-    text[DIGITS] = '\0';
-    measure(now() - strtoll(text, NULL, 16));
-    marks++;
-}
-
 static void see_payload(struct connection *connection, const char *from, size_t size)
 {
     if (connection->text) {
@@ -172,34 +132,24 @@ static void see_payload(struct connection *connection, const char *from, size_t 
         connection->texted += size;
         return;
     }
-    const char *at = from, *end = from + size, *found;
-    while ((found = memchr(at, '^', (size_t)(end - at)))) {
-        size_t before = (size_t)(found - from);
-        if (before >= DIGITS) {
-            see_mark(found - DIGITS);
-        } else if (before + connection->kept >= DIGITS) {
-            char whole[2 * DIGITS];
-            memcpy(whole, connection->mark, connection->kept);
-            memcpy(whole + connection->kept, from, before);
-            see_mark(whole + connection->kept + before - DIGITS);
-        }
-        at = found + 1;
-    }
-    if (connection->left == size) { /* the frame ends here */
-        connection->kept = 0;
-    } else if (size >= DIGITS) {
-        memcpy(connection->mark, end - DIGITS, connection->kept = DIGITS);
-    } else {
-        size_t old = connection->kept + size > DIGITS ? DIGITS - size : connection->kept;
-        memmove(connection->mark, connection->mark + connection->kept - old, old);
-        memcpy(connection->mark + old, from, size);
-        connection->kept = (uint8_t)(old + size);
-    }
+    see_marks(&connection->cut, from, size, connection->left == size);
+}
+
+static _Noreturn void fail_closed(const struct connection *connection)
+{
+    char why[256] = "the server has closed a connection without a word";
+    if (connection->texted >= 2)
+        snprintf(why, sizeof why, "the server has closed a connection: %d %.*s",
+                 (uint8_t)connection->text[0] << 8 | (uint8_t)connection->text[1],
+                 (int)connection->texted - 2, connection->text + 2);
+    fail(why);
 }
 
 static void see_frame(struct connection *connection)
 {
-    if (!connection->binary_or_text) {
+    if (connection->kind == 8)
+        fail_closed(connection);
+    if (connection->kind > 8) {
         connection->texted = 0;
         return;
     }
@@ -239,10 +189,10 @@ static void see(struct connection *connection, const char *from, size_t size)
                 connection->left = connection->left << 8 | connection->head[each];
             if (connection->headed == 2)
                 connection->left = connection->head[1];
-            if ((connection->head[0] & 15) == 8)
-                fail("the server has closed a connection");
-            connection->binary_or_text = (connection->head[0] & 15) < 8;
+            connection->kind = connection->head[0] & 15;
             connection->headed = 0;
+            if (connection->kind == 8)
+                expect(connection);
         }
         size_t taken = size < connection->left ? size : connection->left;
         see_payload(connection, from, taken);

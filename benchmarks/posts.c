@@ -22,8 +22,7 @@
 #define MOST_ANSWER 65536
 
 struct connection {
-    int socket;
-    bool closed; /* as the server has said that it would */
+    int socket; /* 0: none */
     int64_t sent;
     char answer[MOST_ANSWER];
     size_t got;
@@ -50,20 +49,17 @@ static void read_requests(const char *path)
     end = next + about.st_size;
 }
 
-static void connect_anew(struct connection *connection)
+static void open_one(struct connection *connection)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
     int one = 1;
-    if (connection->socket > 0)
-        close(connection->socket);
     connection->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (connect(connection->socket, (struct sockaddr *)&address, sizeof address))
         fail("a connection was refused");
     setsockopt(connection->socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     epoll_ctl(poller, EPOLL_CTL_ADD, connection->socket, &event);
-    connection->closed = false;
 }
 
 static void ask(struct connection *connection)
@@ -72,8 +68,8 @@ static void ask(struct connection *connection)
     size_t length = size[0] | size[1] << 8 | size[2] << 16 | (size_t)size[3] << 24;
     connection->got = 0;
     connection->sent = now();
-    if (connection->closed)
-        connect_anew(connection);
+    if (!connection->socket)
+        open_one(connection);
     if (send(connection->socket, next + 4, length, MSG_NOSIGNAL) != (ssize_t)length)
         fail("a request could not be sent");
     next += 4 + length;
@@ -93,13 +89,16 @@ static bool hear(struct connection *connection)
     if (!body)
         return false;
     char *length = strcasestr(connection->answer, "\r\nContent-Length:");
-    if (!length || length > body)
-        fail("an answer has no length");
-    if (connection->got < (size_t)(body + 4 - connection->answer) + strtoul(length + 17, NULL, 10))
+    bool chunked = !length || length > body;
+    if (chunked ? !strstr(body, "\r\n0\r\n\r\n")
+        : connection->got < (size_t)(body + 4 - connection->answer) + strtoul(length + 17, NULL, 10))
         return false;
     measure(now() - connection->sent);
     char *close_after = strcasestr(connection->answer, "\r\nConnection: close\r\n");
-    connection->closed = close_after && close_after < body;
+    if (close_after && close_after < body) {
+        close(connection->socket);
+        connection->socket = 0;
+    }
     *(strncmp(connection->answer + 8, " 200", 4) ? &refused : &answered) += 1;
     busy--;
     return true;
@@ -114,7 +113,7 @@ int main(int argc, char **argv)
     poller = epoll_create1(EPOLL_CLOEXEC);
     int count = atoi(argv[2]);
     for (int each = 0; each < count; each++)
-        connect_anew(&connections[each]);
+        open_one(&connections[each]);
     int64_t begun = now(), deadline = begun + (int64_t)(atof(argv[3]) * 1e9);
     for (int each = 0; each < count && next < end; each++)
         ask(&connections[each]);

@@ -1,8 +1,9 @@
-"""How an event gets into a server, as its users would: HTTP API, Redis, a protocol of its own."""
+"""How an event gets into a server of the Pusher protocol, as its users send it: HTTP API, Redis."""
 
 from __future__ import annotations
 
 import json
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,21 +11,9 @@ from contextlib import ExitStack, contextmanager
 from typing import TypeAlias
 
 from benchmarks.app import APP_ID, CREDENTIALS, EVENT, KEY
-from benchmarks.dialects import frame, socketio_greeted, upgrade
-from broadcaster.protocol import frames
 from broadcaster.signing import body_digest
 
-__all__ = [
-    "Publish",
-    "over_http",
-    "over_http_closing",
-    "over_nats",
-    "over_nchan",
-    "over_redis",
-    "over_socketio",
-    "over_websocket",
-    "signed_post",
-]
+__all__ = ["Publish", "connected", "heard", "over_http", "over_http_closing", "over_redis", "signed_post"]
 
 _SECONDS = 30.0
 _BATCH = 10
@@ -55,12 +44,16 @@ def signed_post(path: str, body: object) -> bytes:
 @contextmanager
 def over_http(port: int) -> Iterator[Publish]:
     """Send by signed POSTs, over one connection: one event by `events`, many by `batch_events`, pipelined."""
-    with _connected(port) as connection:
+    with ExitStack() as stack:
+        kept = [stack.enter_context(connected(port))]
 
         def publish(channel: str, datas: Sequence[str]) -> None:
+            if _has_ended(kept[-1]):
+                # A server does not wait for ever while its clients connect.
+                kept.append(stack.enter_context(connected(port)))
             requests = list(_posts(channel, datas))
-            connection.sendall(b"".join(requests))
-            _hear_answers(connection, len(requests))
+            kept[-1].sendall(b"".join(requests))
+            _hear_answers(kept[-1], len(requests))
 
         yield publish
 
@@ -73,7 +66,7 @@ def over_http_closing(port: int) -> Iterator[Publish]:
         with ExitStack() as stack:
             asked = []
             for request in _posts(channel, datas):
-                asked.append(stack.enter_context(_connected(port)))
+                asked.append(stack.enter_context(connected(port)))
                 asked[-1].sendall(request)
             for connection in asked:
                 _hear_answers(connection, 1)
@@ -84,7 +77,7 @@ def over_http_closing(port: int) -> Iterator[Publish]:
 @contextmanager
 def over_redis(port: int) -> Iterator[Publish]:
     """Send by PUBLISH, as a bus message from outside, all in one write."""
-    with _connected(port) as connection:
+    with connected(port) as connection:
 
         def publish(channel: str, datas: Sequence[str]) -> None:
             texts = [json.dumps({"event": EVENT, "data": json.loads(data), "socket": None}) for data in datas]
@@ -95,78 +88,23 @@ def over_redis(port: int) -> Iterator[Publish]:
 
 
 @contextmanager
-def over_websocket(port: int) -> Iterator[Publish]:
-    """Send by WebSocket to a bare server of `peers/`: frames with the whole text, all in one write."""
-    with _connected(port) as connection:
-        _follow([upgrade("/"), b""], connection)
-
-        def publish(channel: str, datas: Sequence[str]) -> None:
-            said = [f"publish {channel} {text}" for text in _texts(channel, datas)]
-            connection.sendall(b"".join(frame(each.encode()) for each in said))
-
-        yield publish
-
-
-@contextmanager
-def over_socketio(port: int) -> Iterator[Publish]:
-    """Send by Socket.IO to the server in `peers/`: the event `publish`, all in one write."""
-    with _connected(port) as connection:
-        _follow(socketio_greeted(), connection)
-
-        def publish(channel: str, datas: Sequence[str]) -> None:
-            said = [f"42{json.dumps(['publish', channel, text])}" for text in _texts(channel, datas)]
-            connection.sendall(b"".join(frame(each.encode()) for each in said))
-
-        yield publish
-
-
-@contextmanager
-def over_nchan(port: int) -> Iterator[Publish]:
-    """Send by POST to nchan, over one connection, pipelined."""
-    with _connected(port) as connection:
-
-        def publish(channel: str, datas: Sequence[str]) -> None:
-            head = f"POST /pub?id={channel} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/json\r\n"
-            requests = [f"{head}Content-Length: {len(text)}\r\n\r\n{text}" for text in _texts(channel, datas)]
-            connection.sendall("".join(requests).encode())
-            received = b""
-            while received.count(b"HTTP/1.1 20") < len(requests):
-                received += _read(connection)
-
-        yield publish
-
-
-@contextmanager
-def over_nats(port: int) -> Iterator[Publish]:
-    """Send by PUB to NATS, over TCP, all in one write."""
-    with _connected(port) as connection:
-        connection.sendall(b'CONNECT {"verbose":false,"pedantic":false}\r\n')
-
-        def publish(channel: str, datas: Sequence[str]) -> None:
-            said = [f"PUB {channel} {len(text)}\r\n{text}\r\n" for text in _texts(channel, datas)]
-            connection.sendall("".join(said).encode())
-
-        yield publish
-
-
-@contextmanager
-def _connected(port: int) -> Iterator[socket.socket]:
+def connected(port: int) -> Iterator[socket.socket]:
+    """Open a connection, which waits for a time and sends at once."""
     with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield connection
 
 
-def _texts(channel: str, datas: Sequence[str]) -> list[str]:
-    """Return the whole texts that our frames would hold."""
-    return [frames.event(EVENT, channel, data) for data in datas]
+def heard(connection: socket.socket) -> bytes:
+    """Return what has come next; raise `ConnectionError` at the end."""
+    if not (piece := connection.recv(65_536)):
+        raise ConnectionError("the server has hung up on a publisher")
+    return piece
 
 
-def _follow(script: Sequence[bytes], connection: socket.socket) -> None:
-    for send, expected in zip(script[::2], script[1::2], strict=True):
-        connection.sendall(send)
-        received = b""
-        while (expected or b"\r\n\r\n") not in received:
-            received += _read(connection)
+def _has_ended(connection: socket.socket) -> bool:
+    """Tell whether there is something to read where nothing was asked, which is the end."""
+    return bool(select.select([connection], [], [], 0)[0])
 
 
 def _posts(channel: str, datas: Sequence[str]) -> Iterator[bytes]:
@@ -184,10 +122,10 @@ def _command(*words: str) -> bytes:
 
 
 def _hear_answers(connection: socket.socket, count: int) -> None:
-    """Read so many answers, whose bodies hold no HTTP; all of them say 200."""
+    """Read so many answers, with JSON or in chunks, whose bodies hold no HTTP; all of them say 200."""
     received = b""
-    while received.count(b"HTTP/1.1 ") < count or not received.endswith(b"}"):
-        received += _read(connection)
+    while received.count(b"HTTP/1.1 ") < count or not received.endswith((b"}", b"\r\n0\r\n\r\n")):
+        received += heard(connection)
     if received.count(b"HTTP/1.1 200 ") != count:
         raise AssertionError(f"the server has answered {received!r}")
 
@@ -195,10 +133,4 @@ def _hear_answers(connection: socket.socket, count: int) -> None:
 def _hear_lines(connection: socket.socket, count: int) -> None:
     received = b""
     while received.count(b"\r\n") < count:
-        received += _read(connection)
-
-
-def _read(connection: socket.socket) -> bytes:
-    if not (piece := connection.recv(65_536)):
-        raise ConnectionError("the server has hung up on a publisher")
-    return piece
+        received += heard(connection)

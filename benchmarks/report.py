@@ -1,17 +1,13 @@
-"""Tables of figures: on the screen, and as JSON."""
+"""Tables of figures, and how they look on the screen."""
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from benchmarks.machine import machine
-
-__all__ = ["Benchmark", "Cell", "Run", "Table", "ratios", "save", "show"]
+__all__ = ["Benchmark", "Cell", "Run", "Table", "ratios", "show", "text_of"]
 
 Cell: TypeAlias = str | int | float
 
@@ -51,7 +47,7 @@ def ratios(figures: Sequence[float], limits: Sequence[float]) -> str:
 
 def show(table: Table) -> None:
     """Print *table*."""
-    rows = [[_text(cell) for cell in row] for row in table.rows]
+    rows = [[text_of(cell) for cell in row] for row in table.rows]
     widths = [max(map(len, column)) for column in zip(table.columns, *rows, strict=True)]
     print(f"\n{table.title}")
     for row in [list(table.columns), ["-" * width for width in widths], *rows]:
@@ -59,13 +55,8 @@ def show(table: Table) -> None:
         print("  ".join([first.strip().ljust(widths[0]), *others]))
 
 
-def save(path: Path, tables: dict[str, list[Table]]) -> None:
-    """Write *tables*, by the name of their benchmark, with the machine they come from."""
-    found = {name: [asdict(table) for table in of_one] for name, of_one in tables.items()}
-    path.write_text(json.dumps({"machine": machine(), "benchmarks": found}, indent=1) + "\n", "utf-8")
-
-
-def _text(cell: Cell) -> str:
+def text_of(cell: Cell) -> str:
+    """Return *cell* with as many digits as mean something."""
     match cell:
         case float():
             return f"{cell:.2f}" if abs(cell) < 100 else f"{cell:,.0f}"

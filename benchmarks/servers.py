@@ -87,7 +87,8 @@ def _two_nodes(core: int | None) -> Iterator[Running]:
 @contextmanager
 def _asgi(core: int | None) -> Iterator[Running]:
     port = free_port()
-    options = [f"--port={port}", "--log-level=critical", "--ws-per-message-deflate=false", "--backlog=4096"]
+    options = [f"--port={port}", "--log-level=critical", "--backlog=4096"]
+    options += ["--ws-per-message-deflate=false", "--ws-ping-interval=3600"]
     command = [sys.executable, "-m", "uvicorn", "benchmarks.asgi_app:server", *options]
     with listening(command, port, core) as pid, over_http(port) as publish:
         yield Running(port, [pid], dialects.pusher, publish)

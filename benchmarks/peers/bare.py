@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import dialects
 from benchmarks.peers.getting import python
-from benchmarks.publishers import over_socketio, over_websocket
+from benchmarks.peers.publishers import over_socketio, over_websocket
 from benchmarks.running import Running, Server, free_port, listening
 from benchmarks.servers import redis
 

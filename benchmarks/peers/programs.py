@@ -11,7 +11,8 @@ from pathlib import Path
 from benchmarks import dialects
 from benchmarks.app import APP_ID, KEY, SECRET
 from benchmarks.peers.getting import debian, npm
-from benchmarks.publishers import over_http_closing, over_nats, over_nchan
+from benchmarks.peers.publishers import over_nats, over_nchan
+from benchmarks.publishers import over_http_closing
 from benchmarks.running import NotHere, Running, Server, free_port, listening
 
 __all__ = ["OTHERS", "SOKETI"]

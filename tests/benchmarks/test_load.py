@@ -101,6 +101,16 @@ def test_a_server_that_hangs_up_is_an_error() -> None:
         _report_of(port, "frames", 1)
 
 
+def test_a_server_that_says_why_it_closes_is_an_error_with_its_reason() -> None:
+    close = Frame(Opcode.CLOSE, b"\x10\x04too many").serialize(mask=False)
+
+    with (
+        _server(lambda connection: connection.sendall(close)) as port,
+        pytest.raises(RuntimeError, match="4100 too many"),
+    ):
+        _report_of(port, "frames", 1)
+
+
 def test_what_does_not_come_in_time_is_an_error() -> None:
     with _server(lambda _: None) as port, Clients() as clients:
         clients.open(port, 1, bare("orders"))
