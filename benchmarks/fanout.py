@@ -34,9 +34,9 @@ def run(*, quick: bool) -> list[Table]:
     if quick:
         return [
             one_by_one(ours | INSTALLED, 1_000, 100, repeats=repeats),
-            bursts(named(LIMIT, JOINED, OURS, OURS_ON_REDIS), 1_000, 2, repeats=repeats),
-            steady(ours, 1_000, 1.5, repeats=1),
-            small_channels(ours, 200, repeats=1),
+            bursts(named(LIMIT, JOINED, OURS, OURS_ON_REDIS), 1_000, 2, repeats=1),
+            steady(named(LIMIT, OURS), 1_000, 1.5, repeats=1),
+            small_channels(named(LIMIT, OURS, OURS_ON_REDIS), 200, repeats=1),
         ]
     return [
         one_by_one(others, 1_000, 300, repeats=repeats),

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define BUCKETS 2000000 /* of 1 us; the last one holds all that took longer */
+#define BUCKETS 10000000 /* of 1 us; the last one holds all that took longer */
 
 static uint32_t histogram[BUCKETS];
 static uint64_t measured;
