@@ -115,8 +115,9 @@ class Line(rq.Queue):
         return _Taken(self.key, connection=self.connection)
 
     def _how(self, most: int) -> dict[str, Any]:
-        # RQ tries again what ended its worker, and what raised; what our drivers raise, it never sees.
-        retry = rq.Retry(max=most - 1)
+        # RQ tries again what ended its worker, and what raised; what our drivers raise, it never sees. Behind
+        # a long line a message that was delivered would come after the server has forgotten its id.
+        retry = rq.Retry(max=most - 1, enqueue_at_front=True)
         return {
             "timeout": _JOB_SECONDS,
             "result_ttl": self._kept,

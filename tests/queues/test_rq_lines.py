@@ -1,0 +1,27 @@
+from typing import Any
+
+from broadcaster.drivers._redis_package import client_of
+from broadcaster.queues._rq_lines import Line, LineWorker
+from tests.drivers.redis_servers import RedisServer
+
+
+def test_what_a_worker_left_behind_goes_before_what_waits(redis_server: RedisServer) -> None:
+    client: Any = client_of(redis_server.url(), who="a test")
+    line = Line("left-behind", client)
+    worker = LineWorker([line], client, outcome=lambda: None, rescue=lambda body, reason: None)
+    line.put("os.getpid", [("1", "one"), ("2", "two"), ("3", "three")], most=3)
+    taken = line.taken(None)
+    assert taken is not None
+    job, _ = taken
+    worker.prepare_execution(job)
+    worker.prepare_job_execution(job)
+    started = line.started_job_registry
+
+    # The worker says nothing any more.
+    [entry] = client.execute_command("ZRANGE", started.key, 0, -1)
+    client.execute_command("ZADD", started.key, 1, entry)
+    started.cleanup()
+
+    waiting = line.get_job_ids()
+    assert len(waiting) == 3
+    assert waiting[0] == job.id
