@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 
 from broadcaster import BroadcastManager, Event, ShouldQueue
 from broadcaster.client import Client
+from broadcaster.protocol.limits import Limits
 from broadcaster.queues.working import WorkedQueue
 from tests.server.clients import wait_until
 from tests.soak.engines import ENGINES
@@ -109,7 +110,8 @@ async def jobs(served: Served) -> list[str]:
                 problems = await _push_and_kill(broadcast, count, seen, logs, engine.recovery)
                 browsing.cancel()
                 if repeats:
-                    print(f"repeats came up to {max(repeats):.0f} s late; the server knows ids for 120 s")
+                    window = Limits().repeat_window
+                    print(f"repeats came up to {max(repeats):.0f} s late; ids are known for {window} s")
         return problems + _complaints(logs)
 
 

@@ -40,7 +40,7 @@ class Limits:
     presence_members: int = 100
     presence_user_id: int = 128
     presence_user_info: int = 1_024
-    repeat_window: int = 120
+    repeat_window: int = 300
     repeats_remembered: int = 20_000
     cache_seconds: int = 1_800
     cached_events: int = 1_000
