@@ -31,6 +31,10 @@ def _is_installed(version: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+# Where it is set, as in many containers, each of the hundreds of Pythons that the tests start would
+# compile everything anew: that is most of their time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv"
 nox.options.download_python = "never"
