@@ -69,3 +69,24 @@ async def test_who_is_cancelled_may_tidy_up() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert tidied == ["last 5"]
+
+
+async def test_who_is_cancelled_ends_although_what_it_waited_for_did_not_hear_of_it() -> None:
+    tidied: list[str] = []
+
+    async def deaf(number: int) -> int:
+        never: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        if number:
+            return await later(number)
+        try:
+            return await never
+        except asyncio.CancelledError:
+            return 10
+
+    task = asyncio.create_task(on_loop(guarded(deaf, tidied)))
+    await asyncio.sleep(0)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert tidied == ["last 5"]
