@@ -259,19 +259,33 @@ class Cluster:
             eventually(partial(self._is_well, server.client()))
 
     def give(self, channel: str, *, to: int) -> None:
-        """Let another node own the slot of *channel*."""
+        """Let another node own the slot of *channel*; return when every node says so."""
         slot = self.servers[0].client().execute_command("CLUSTER KEYSLOT", channel)
         name = self.servers[to].client().execute_command("CLUSTER MYID")
         # First the one that gets it, or it takes the claim of the other for newer than its own.
-        for server in sorted(self.servers, key=lambda server: server is not self.servers[to]):
-            server.client().execute_command("CLUSTER SETSLOT", slot, "NODE", name)
-        # What the other said just before would be believed again, as long as its epoch is the newer one.
-        self.servers[to].client().execute_command("CLUSTER BUMPEPOCH")
+        order = sorted(self.servers, key=lambda server: server is not self.servers[to])
+
+        def is_given() -> bool:
+            for server in order:
+                server.client().execute_command("CLUSTER SETSLOT", slot, "NODE", name)
+            # What the other said just before would be believed again, as long as its epoch is the newer one.
+            order[0].client().execute_command("CLUSTER BUMPEPOCH")
+            return all(_owner(server.client(), slot) == name for server in order)
+
+        # What was on the way between them when they were told may have undone it.
+        eventually(is_given)
 
     def _is_well(self, client: Any) -> bool:
         told = {master[1] for _, _, master, *_ in client.execute_command("CLUSTER SLOTS")}
         ports = {proxy.port for proxy in self.proxies}
         return told == ports and client.execute_command("CLUSTER INFO")["cluster_state"] == "ok"
+
+
+def _owner(client: Any, slot: int) -> bytes:
+    """Return the name of the master that has *slot*, as a node of the cluster knows it."""
+    shares = client.execute_command("CLUSTER SLOTS")
+    owners = [master[2] for first, last, master, *_ in shares if first <= slot <= last]
+    return bytes(owners[0])
 
 
 def _replicas(client: Any) -> set[bytes]:
