@@ -13,14 +13,15 @@ from broadcaster.cluster.bus import Bus
 
 __all__ = ["SECONDS", "BusContract", "Hearer", "until"]
 
-SECONDS = 10.0
+SECONDS = 30.0
 
 
 async def until(condition: Callable[[], object]) -> None:
     """Return when *condition* holds; fail when it does not in time."""
     async with asyncio.timeout(SECONDS):
         while not condition():  # noqa: ASYNC110 - what it looks at has no event
-            await asyncio.sleep(0)
+            # Not at once again: it would keep the core from what it waits for.
+            await asyncio.sleep(0.001)
 
 
 class Hearer:

@@ -163,7 +163,8 @@ def wait_until(condition: Callable[[], bool], *, seconds: float = SECONDS) -> No
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0)
+        # Not at once again: it would keep the core from what it waits for.
+        time.sleep(0.001)
 
 
 @contextmanager

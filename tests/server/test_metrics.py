@@ -31,6 +31,7 @@ from tests.server.clients import (
     flood_until_one_is_left,
     plain,
     raw,
+    wait_until,
 )
 from tests.server.receiver import receiving
 
@@ -252,9 +253,7 @@ def test_a_slow_reader_is_counted(watched: Watched) -> None:
 
 
 def test_the_lateness_of_the_loop_is_measured(watched: Watched) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not watched.value("broadcaster_event_loop_lag_seconds_count"):
-        assert time.monotonic() < deadline
+    wait_until(lambda: bool(watched.value("broadcaster_event_loop_lag_seconds_count")))
 
 
 def test_what_is_running_is_told(watched: Watched) -> None:

@@ -11,6 +11,7 @@ from broadcaster import ConfigurationError
 from broadcaster.server.pid_file import Restart
 from broadcaster.server.supervisor import Supervisor
 from broadcaster.server.workers import Place
+from tests.cluster.contract import until
 
 BEGIN = """
 import os, signal, sys, time
@@ -42,13 +43,6 @@ async def running(
         if not task.done():
             os.kill(os.getpid(), signal.SIGTERM)
         await task
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Return when *condition* holds; processes take their time to start."""
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - what it looks at has no event
-            await asyncio.sleep(0)
 
 
 def lives(pid: int) -> bool:
