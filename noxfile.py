@@ -20,6 +20,15 @@ RABBITMQ = {"epmd": "erlang-base", "rabbitmq-server": "rabbitmq-server"}
 """The same of RabbitMQ, whose tests start nodes of their own."""
 
 
+MODELS = [
+    "tests/cluster/test_roster.py",
+    "tests/protocol/test_hub_fuzz.py",
+    "tests/protocol/test_hub_machine.py",
+    "tests/server/test_histories_machine.py",
+]
+"""What is tried twenty times as often in a soak as otherwise."""
+
+
 def pythons() -> list[str]:
     """Return the supported versions that are installed here; nothing is downloaded."""
     found = [version for version in ["3.11", "3.12", "3.13", "3.14"] if _is_installed(version)]
@@ -67,10 +76,11 @@ def need(session: nox.Session, programs: dict[str, str]) -> None:
 
 @nox.session(python=pythons())
 def tests(session: nox.Session) -> None:
-    """Run the test-suite on every Python that is here, on two cores; a module stays on one of them."""
+    """Run the test-suite on every Python that is here, four modules at a time: most of them wait."""
     need(session, REDIS | RABBITMQ)
     install(session, "test")
-    session.run("pytest", "--numprocesses=2", "--dist=loadfile", *session.posargs)
+    # In the order of the folders: by default what has the most tests comes first, and the slow last.
+    session.run("pytest", "--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder", *session.posargs)
 
 
 @nox.session
@@ -131,6 +141,7 @@ def soak(session: nox.Session) -> None:
     need(session, REDIS | RABBITMQ)
     install(session, "test")
     session.run("python", "-m", "tests.soak.fuzz", *session.posargs)
+    session.run("pytest", "--hypothesis-profile=soak", *MODELS)
     session.run("python", "-m", "tests.soak.stalled")
     session.install("atheris")
     session.run("python", "-m", "tests.soak.guided", "-atheris_runs=400000", "-max_len=2000")

@@ -7,7 +7,8 @@ import os
 import pytest
 from hypothesis import settings
 
-settings.register_profile("broadcaster", deadline=None)
+settings.register_profile("broadcaster", deadline=None, max_examples=100)
+settings.register_profile("soak", deadline=None, max_examples=2_000)
 settings.load_profile("broadcaster")
 
 

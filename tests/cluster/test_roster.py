@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from broadcaster.cluster.redis_roster import RedisRoster
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
+from tests.thorough import examples
 
 from .contract import SECONDS, until
 from .rosters import ROOM, RosterNode
@@ -114,7 +115,9 @@ class Group:
             await node.roster.aclose(0)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(steps=STEPS)
 def test_nobody_joins_twice_and_nobody_stays_behind(redis: RedisServer, steps: list[Step]) -> None:
     async def play() -> None:

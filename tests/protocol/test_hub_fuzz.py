@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from broadcaster.protocol.api import ApiRequest, ApiResponse, answer
 from broadcaster.protocol.limits import Limits
+from tests.thorough import examples
 
 from .conversation import CREDENTIALS, Conversation, channel_auth, signed
 
@@ -129,7 +130,7 @@ def steps(draw: st.DrawFn) -> tuple[int, str]:
 
 
 @given(st.lists(steps(), max_size=15))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_nothing_that_clients_send_raises_or_stays_behind(script: list[tuple[int, str]]) -> None:
     conversation = Conversation(LIMITS)
     clients = [conversation.connects(socket_id) for socket_id in SOCKETS]
@@ -147,7 +148,7 @@ def test_nothing_that_clients_send_raises_or_stays_behind(script: list[tuple[int
 
 
 @given(text=any_text | texts_of(any_json))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_any_text_gets_an_answer_and_leaves_the_connection_open(text: str) -> None:
     conversation = Conversation()
     (client,) = conversation.silence([conversation.connects()])
@@ -193,7 +194,7 @@ bodies = (
         st.sampled_from(["info", "filter_by_prefix", "x"]), st.just("user_count") | any_text
     ),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_any_signed_request_gets_an_answer(
     method: str, path: str, body: bytes, query: dict[str, str]
 ) -> None:
@@ -213,7 +214,7 @@ def test_any_signed_request_gets_an_answer(
 
 
 @given(path=any_text, query=st.lists(st.tuples(any_text, any_text), max_size=4), body=st.binary(max_size=10))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_any_unsigned_request_is_refused(path: str, query: list[tuple[str, str]], body: bytes) -> None:
     hub = Conversation().hub
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from broadcaster.protocol.limits import Limits
+from tests.thorough import examples
 
 from .conversation import CREDENTIALS, Client, Conversation, Frame, data_of
 
@@ -355,5 +356,5 @@ class HubMachine(RuleBasedStateMachine):
         assert (self.conversation.hub.connections, self.conversation.hub.channels) == ({}, {})
 
 
-HubMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+HubMachine.TestCase.settings = settings(max_examples=examples(50), stateful_step_count=50, deadline=None)
 TestHub = HubMachine.TestCase

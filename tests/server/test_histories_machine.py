@@ -28,6 +28,7 @@ from tests.cluster.contract import SECONDS, until
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
 from tests.server.clients import APP
+from tests.thorough import examples
 
 NODES = 3
 CLIENTS = 3
@@ -283,7 +284,9 @@ class World:
                 browser.connect(self.machines[which])
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(4), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(steps=STEPS)
 def test_nobody_misses_an_event_in_silence(redis: RedisServer, steps: list[Step]) -> None:
     async def play() -> None:
