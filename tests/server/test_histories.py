@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,30 +8,8 @@ from broadcaster import AnonymousEvent, BroadcastManager, Settings
 from broadcaster.server import ServerThread
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer, cluster
-from tests.server.clients import Client, call, plain, wait_until
-from tests.server.test_peers import PREFIX, clients, next_data, node, post
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture
-def nodes(redis: RedisServer) -> Iterator[tuple[ServerThread, ServerThread]]:
-    with node(redis.url()) as one, node(redis.url()) as other:
-        yield one, other
-
-
-def cut(proxy: Proxy, server: ServerThread) -> None:
-    proxy.stop()
-    wait_until(lambda: plain(server.port, "GET", "/readyz").status == 503)
-
-
-def mend(proxy: Proxy, server: ServerThread) -> None:
-    proxy.start()
-    wait_until(lambda: plain(server.port, "GET", "/readyz").status == 200)
+from tests.server.clients import Client, call
+from tests.server.peers import PREFIX, clients, cut, mend, next_data, node, post
 
 
 def back(browser: Client, last_id: str, *, channel: str = "kept") -> str:

@@ -5,23 +5,18 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from broadcaster import AnonymousEvent, BroadcastManager, Settings
-from broadcaster.cluster.redis import redis_group
-from broadcaster.server import App, ServerThread
+from broadcaster.server import ServerThread
 from broadcaster.signing import Credentials
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
 from tests.server.clients import (
-    APP,
-    CREDENTIALS,
-    Client,
     call,
     client,
     plain,
@@ -30,63 +25,21 @@ from tests.server.clients import (
     signed,
     wait_until,
 )
+from tests.server.peers import (
+    OTHER,
+    PREFIX,
+    ask,
+    clients,
+    cut,
+    mend,
+    next_data,
+    next_user,
+    node,
+    post,
+    sign_in,
+)
 
 ROOT = Path(__file__).parents[2]
-PREFIX = "shop-database-"
-OTHER = App(id="9", key="other", secret="other-secret")
-APPS = [replace(APP, history=("kept*",)), OTHER]
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@contextmanager
-def node(url: str, **options: Any) -> Iterator[ServerThread]:
-    """A node that hears the others, on the Redis at *url*."""
-    group = redis_group(url, prefix=PREFIX, **options)
-    with ServerThread(APPS, port=0, group=group) as server:
-        wait_until(lambda: plain(server.port, "GET", "/readyz").status == 200)
-        yield server
-
-
-@pytest.fixture
-def nodes(redis: RedisServer) -> Iterator[tuple[ServerThread, ServerThread]]:
-    with node(redis.url()) as one, node(redis.url()) as other:
-        yield one, other
-
-
-@contextmanager
-def clients(*servers: ServerThread) -> Iterator[list[Client]]:
-    with ExitStack() as stack:
-        yield [stack.enter_context(client(server.port)) for server in servers]
-
-
-def post(server: ServerThread, channel: str, data: object, **more: object) -> None:
-    event = {"name": "news", "channels": [channel], "data": json.dumps(data), **more}
-    assert call(server.port, "POST", "/apps/3/events", event).status == 200
-
-
-def ask(server: ServerThread, path: str) -> tuple[bool, int]:
-    answer = call(server.port, "GET", f"/apps/3/{path}", query={"info": "subscription_count"}).json
-    return answer["occupied"], answer.get("subscription_count", 0)
-
-
-def next_data(browser: Client) -> Any:
-    return json.loads(browser.receive()["data"])
-
-
-def next_user(frame: Any) -> str:
-    return str(json.loads(frame["data"])["user_id"])
-
-
-def sign_in(browser: Client, user_id: str, **more: object) -> None:
-    data = json.dumps({"id": user_id, **more})
-    auth = CREDENTIALS.user_auth(browser.socket_id, data)
-    browser.send("pusher:signin", data={"auth": auth, "user_data": data})
-    assert browser.receive()["event"] == "pusher:signin_success"
 
 
 @contextmanager
@@ -94,8 +47,8 @@ def node_of_its_own(channel: str, user_id: str, url: str) -> Iterator[subprocess
     """A node in a process of its own, with a member on *channel*."""
     program = f"""
 import sys
-from tests.server import test_peers
-with test_peers.node({url!r}, lease=2.0) as server, test_peers.clients(server) as [browser]:
+from tests.server.peers import clients, node
+with node({url!r}, lease=2.0) as server, clients(server) as [browser]:
     browser.subscribe({channel!r}, user_id={user_id!r})
     sys.stdin.read()
 """
@@ -375,15 +328,13 @@ def test_while_redis_is_away_a_node_serves_its_own_and_says_that_it_is_not_ready
     ):
         for browser in (ann, bob):
             browser.subscribe("orders")
-        proxy.stop()
-        wait_until(lambda: plain(one.port, "GET", "/readyz").status == 503)
+        cut(proxy, one)
 
         assert ann.subscribe("others")["event"] == "pusher_internal:subscription_succeeded"
         post(one, "orders", 1)
         assert next_data(ann) == 1
         assert [plain(one.port, "GET", path).status for path in ("/up", "/livez")] == [200, 200]
-        proxy.start()
-        wait_until(lambda: plain(one.port, "GET", "/readyz").status == 200)
+        mend(proxy, one)
         post(other, "orders", 2)
         post(other, "others", 3)
 
@@ -398,8 +349,7 @@ def test_while_redis_is_away_it_is_not_guessed_who_is_elsewhere(redis: RedisServ
         clients(one) as [ann],
     ):
         ann.subscribe("orders")
-        proxy.stop()
-        wait_until(lambda: plain(one.port, "GET", "/readyz").status == 503)
+        cut(proxy, one)
         event = {"name": "news", "channels": ["orders"], "data": "1", "info": "subscription_count"}
 
         asked = call(one.port, "GET", "/apps/3/channels/orders")
