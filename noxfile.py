@@ -114,9 +114,11 @@ def e2e(session: nox.Session) -> None:
     install(session, "e2e")
     with session.chdir("tests/e2e"):
         session.run("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", external=True)
-    session.run("pytest", "tests/e2e", *session.posargs)
+    # Three at a time: whom a server refused, pusher-js lets wait for fifteen seconds.
+    pytest = ["pytest", "tests/e2e", "--numprocesses=3", "--dist=loadgroup"]
+    session.run(*pytest, *session.posargs)
     # The demo has a server of its own.
-    session.run("pytest", "tests/e2e", "--group", "--ignore=tests/e2e/test_demo.py", *session.posargs)
+    session.run(*pytest, "--group", "--ignore=tests/e2e/test_demo.py", *session.posargs)
 
 
 @nox.session

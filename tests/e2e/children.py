@@ -17,8 +17,8 @@ from typing import IO
 
 __all__ = ["BroadcasterServer", "Child"]
 
-START = 30.0
-STOP = 15.0
+START = 60.0
+STOP = 60.0
 
 
 class Child:

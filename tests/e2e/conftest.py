@@ -14,7 +14,7 @@ from .players import Player
 from .players import chromium as chromium_program
 from .sdks import MASTER_KEY
 
-SCENARIO_SECONDS = 40
+SCENARIO_SECONDS = 120
 SPARE_SECONDS = 20
 
 

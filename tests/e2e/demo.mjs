@@ -4,7 +4,7 @@ import { launch, playJobs } from "./jobs.mjs";
 
 const OTTER = { id: "otter", name: "Quiet Otter" };
 const FALCON = { id: "falcon", name: "Brave Falcon" };
-const SECONDS = 15;
+const SECONDS = 60;
 
 /** Windows of the demo, each with a session of its own, and what went wrong in them. */
 class Stage {

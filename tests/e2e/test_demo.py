@@ -15,8 +15,11 @@ import pytest
 from .children import Child
 from .players import Player, chromium
 
-START = 30.0
-STORY = 60.0
+# One demo for all of them, however many processes run tests.
+pytestmark = pytest.mark.xdist_group("demo")
+
+START = 60.0
+STORY = 240.0
 
 
 class Browser:

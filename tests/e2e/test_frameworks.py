@@ -18,7 +18,7 @@ from .players import Player
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 HOMES = "tests.e2e.homes"
-SECONDS = 30.0
+SECONDS = 60.0
 
 UVICORN = "-m uvicorn --port 0"
 ROOMS = {
