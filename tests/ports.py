@@ -20,3 +20,12 @@ def lasting_port() -> int:
         port = random.randrange(16_384, 32_768)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+
+
+def listens(port: int) -> bool:
+    """Whether anybody listens on *port*."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=20):
+            return True
+    except OSError:
+        return False

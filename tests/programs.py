@@ -42,6 +42,6 @@ def python(program: str, *, without: str | None = None) -> str:
     """Return what *program* prints in a Python that has no package *without*, if one is named."""
     hidden = f"import sys; sys.modules[{without!r}] = None\n" if without else ""
     command = [sys.executable, "-c", hidden + program]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert not result.stderr, result.stderr
     return result.stdout

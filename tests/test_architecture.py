@@ -416,7 +416,7 @@ def test_the_manager_loads_no_client_and_no_server() -> None:
     program = "import sys, broadcaster.manager; print(*sys.modules)"
 
     result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
     )
     loaded = {name.partition(".")[0] for name in result.stdout.split()}
 

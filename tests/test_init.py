@@ -15,7 +15,7 @@ import broadcaster
 def fresh(program: str) -> str:
     """Run *program* in a Python of its own and return what it prints."""
     result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
     )
     assert result.returncode == 0, result.stderr
     return result.stdout

@@ -135,7 +135,7 @@ async def test_one_trace_leads_from_a_coroutine_through_the_server() -> None:
 def loaded(program: str) -> Sequence[str]:
     shown = f"import json, sys\n{program}\nprint(json.dumps(list(sys.modules)))"
     result = subprocess.run(
-        [sys.executable, "-c", shown], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", shown], capture_output=True, text=True, timeout=120, check=True
     )
     names: list[str] = json.loads(result.stdout)
     return names

@@ -6,7 +6,7 @@ from broadcaster import __version__
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "broadcaster", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_the_version_is_printed() -> None:
@@ -23,7 +23,7 @@ def test_without_the_extra_the_command_line_says_what_to_install() -> None:
     code = "import sys; sys.modules['typer'] = None; from broadcaster.__main__ import main; main()"
 
     finished = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
 
     assert finished.returncode == 1

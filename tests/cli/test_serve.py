@@ -1,7 +1,6 @@
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from broadcaster.signing import Credentials
 from tests.drivers.redis_servers import RedisServer, cluster, watched
+from tests.ports import listens
 from tests.programs import broadcaster
 from tests.server.clients import APP, SECONDS, call, client, plain, stalled, wait_until
 
@@ -116,7 +116,8 @@ def test_it_has_ended_within_the_grace_period_whoever_does_not_answer() -> None:
         process.send_signal(signal.SIGTERM)
 
         assert process.wait(SECONDS) == 0
-        assert time.monotonic() - start < 1.5
+        # Sooner than without the option, on however busy a machine.
+        assert time.monotonic() - start < 8
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -130,14 +131,6 @@ def test_a_second_signal_ends_it_at_once(number: signal.Signals) -> None:
             process.send_signal(number)
 
             assert process.wait(SECONDS) == -number
-
-
-def listens(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=SECONDS):
-            return True
-    except OSError:
-        return False
 
 
 def test_draining_may_not_take_longer_than_there_is() -> None:

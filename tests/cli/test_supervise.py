@@ -17,6 +17,7 @@ from websockets.protocol import State
 
 from tests.cli.supervised import CREDENTIALS, SECONDS, Running, lives, running
 from tests.drivers.redis_servers import RedisServer
+from tests.ports import listens
 from tests.programs import broadcaster
 from tests.server.clients import APP, Client, call, client, plain, stalled, wait_until
 
@@ -116,7 +117,8 @@ def test_workers_send_their_clients_away_and_everything_ends_in_time(
 
         closes = list(ends)
         assert server.process.wait(SECONDS) == 0
-        assert time.monotonic() - start < 4.5
+        # Sooner than without the options, on however busy a machine.
+        assert time.monotonic() - start < 9
         server.hear("stopped")
     assert {code for code, _ in closes} == {4200}
     assert max(when for _, when in closes) - min(when for _, when in closes) > 0.1
@@ -236,11 +238,3 @@ def test_so_is_a_port_for_metrics_that_does_not_exist() -> None:
     options = ("--workers", "2", "--redis", "redis://127.0.0.1:1", "--port", "0", "--metrics-port", "65535")
 
     assert told(*options) == (1, "broadcaster: there is no port 65536 for the metrics of worker 2\n")
-
-
-def listens(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=SECONDS):
-            return True
-    except OSError:
-        return False

@@ -149,7 +149,7 @@ def test_without_the_sdk_the_extra_is_named() -> None:
     program = "import sys; sys.modules['ably'] = None; from broadcaster.drivers import ably"
 
     result = subprocess.run(
-        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=30
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=120
     )
 
     assert "MissingExtra: 'ably' is not installed" in result.stderr

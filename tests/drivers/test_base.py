@@ -178,7 +178,7 @@ def test_a_driver_that_never_sent_has_nothing_to_close() -> None:
     )
 
     result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
     )
 
     assert (result.stdout, result.stderr) == ("closed\n", "")
@@ -195,7 +195,7 @@ def test_without_the_extra_sending_says_what_to_install() -> None:
     )
 
     result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
     )
 
     assert result.stdout == (

@@ -455,7 +455,7 @@ def test_a_forked_child_opens_connections_of_its_own(loopback: Loopback) -> None
         [sys.executable, "-c", FORKING, loopback.url],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
 
@@ -502,7 +502,7 @@ def test_a_certificate_is_checked_against_those_that_the_system_trusts(
         [sys.executable, "-c", TALKING, loopback.url.replace("http:", "https:")],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
         env=environment,
     )

@@ -37,7 +37,7 @@ print(holder.value == parent)
 
 def test_a_forked_child_makes_its_own() -> None:
     result = subprocess.run(
-        [sys.executable, "-c", FORKING], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", FORKING], capture_output=True, text=True, timeout=120, check=True
     )
 
     assert result.stdout == "None True\nTrue\n"

@@ -26,7 +26,12 @@ def run(**variables: str) -> str:
     prefixes = ("BROADCAST_", "PUSHER_", "REDIS_", "ABLY_")
     env = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
     result = subprocess.run(
-        [sys.executable, SCRIPT], env=env | variables, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, SCRIPT],
+        env=env | variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert (result.returncode, result.stdout) == (0, "")
     return result.stderr

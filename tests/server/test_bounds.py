@@ -45,7 +45,7 @@ def test_a_client_that_takes_its_time_over_a_request_is_cut_off(said: bytes) -> 
 
         assert read_all(connection) == b""
 
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10
 
 
 def test_a_client_that_sends_a_byte_now_and_then_wins_no_time() -> None:

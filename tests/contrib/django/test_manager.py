@@ -71,7 +71,7 @@ print("sent")
 
 def test_it_is_closed_when_the_process_ends() -> None:
     result = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120, check=False
     )
 
     assert (result.stdout.split(), result.stderr) == (["sent", "closed"], "")

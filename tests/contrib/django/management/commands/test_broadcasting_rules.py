@@ -32,7 +32,7 @@ def test_it_lists_the_rules_of_the_project() -> None:
 
 def test_it_says_so_where_there_are_none() -> None:
     result = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120, check=False
     )
 
     assert (result.returncode, result.stdout) == (1, "")
