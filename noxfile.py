@@ -126,7 +126,7 @@ def deploy(session: nox.Session) -> None:
     """Check the files in deploy/, and run the proxies and commands in them."""
     need(session, REDIS | {"caddy": "caddy", "nginx": "nginx", "systemd-analyze": "systemd"})
     install(session, "deploy")
-    session.run("pytest", "tests/deploy", *session.posargs)
+    session.run("pytest", "tests/deploy", "--numprocesses=2", "--dist=loadfile", *session.posargs)
 
 
 @nox.session
