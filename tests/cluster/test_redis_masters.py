@@ -35,7 +35,7 @@ def watch(tmp_path: Path) -> Iterator[Watch]:
 def link_to(*sentinels: Sentinel, service: str = "shop", more: str = "") -> Link:
     hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in sentinels)
     url = f"redis+sentinel://:{SECRET}@{hosts}/{service}?{more}"
-    return Links(url, seconds=0.2).link("key")
+    return Links(url, seconds=1.0).link("key")
 
 
 async def port_of(link: Link) -> int:
@@ -88,7 +88,7 @@ async def test_a_sentinel_may_want_a_password_of_its_own(shop: Watched, watch: W
 
 async def test_links_to_one_server_share_who_looks_after_it(redis_alone: RedisServer) -> None:
     client = redis_alone.client()
-    links = Links(redis_alone.url(), seconds=0.2)
+    links = Links(redis_alone.url(), seconds=1.0)
     several = [links.link("key") for _ in range(3)]
 
     for link in several:
@@ -102,7 +102,7 @@ async def test_links_to_one_server_share_who_looks_after_it(redis_alone: RedisSe
 
 async def test_whoever_connects_after_a_break_hears_nothing_of_it(redis_alone: RedisServer) -> None:
     client = redis_alone.client()
-    links = Links(redis_alone.url(), seconds=0.2)
+    links = Links(redis_alone.url(), seconds=1.0)
     broken, other, new = (links.link("key") for _ in range(3))
     await broken.open()
     await other.open()

@@ -109,7 +109,7 @@ def test_what_others_said_while_redis_was_away_is_replayed(
 ) -> None:
     with (
         Proxy(redis.port) as proxy,
-        node(redis.url(proxy.port), seconds=0.2) as one,
+        node(redis.url(proxy.port), seconds=0.5) as one,
         node(redis.url()) as other,
         clients(one, other) as [ann, bob],
     ):
@@ -132,7 +132,7 @@ def test_what_others_said_while_redis_was_away_is_replayed(
 def test_whoever_comes_back_while_redis_is_away_is_told_of_the_gap(redis: RedisServer) -> None:
     with (
         Proxy(redis.port) as proxy,
-        node(redis.url(proxy.port), seconds=0.2) as one,
+        node(redis.url(proxy.port), seconds=0.5) as one,
         clients(one, one) as [ann, bob],
     ):
         last_id = ann.subscribe("kept")["id"]

@@ -322,7 +322,7 @@ def test_what_a_node_has_answered_is_known_to_every_other(nodes: tuple[ServerThr
 def test_while_redis_is_away_a_node_serves_its_own_and_says_that_it_is_not_ready(redis: RedisServer) -> None:
     with (
         Proxy(redis.port) as proxy,
-        node(redis.url(proxy.port), seconds=0.2) as one,
+        node(redis.url(proxy.port), seconds=0.5) as one,
         node(redis.url()) as other,
         clients(one, other) as [ann, bob],
     ):
@@ -345,7 +345,7 @@ def test_while_redis_is_away_a_node_serves_its_own_and_says_that_it_is_not_ready
 def test_while_redis_is_away_it_is_not_guessed_who_is_elsewhere(redis: RedisServer) -> None:
     with (
         Proxy(redis.port) as proxy,
-        node(redis.url(proxy.port), seconds=0.2) as one,
+        node(redis.url(proxy.port), seconds=0.5) as one,
         clients(one) as [ann],
     ):
         ann.subscribe("orders")
@@ -364,7 +364,7 @@ def test_while_redis_is_away_it_is_not_guessed_who_is_elsewhere(redis: RedisServ
 def test_an_event_is_taken_although_redis_falls_silent(redis: RedisServer) -> None:
     with (
         Proxy(redis.port) as proxy,
-        node(redis.url(proxy.port), seconds=0.2) as one,
+        node(redis.url(proxy.port), seconds=0.5) as one,
         clients(one) as [ann],
     ):
         ann.subscribe("cache-weather")
