@@ -19,7 +19,6 @@ REDIS = {"redis-cli": "redis-tools", "redis-server": "redis-server"}
 RABBITMQ = {"epmd": "erlang-base", "rabbitmq-server": "rabbitmq-server"}
 """The same of RabbitMQ, whose tests start nodes of their own."""
 
-
 MODELS = [
     "tests/cluster/test_roster.py",
     "tests/protocol/test_hub_fuzz.py",
