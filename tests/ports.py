@@ -8,16 +8,11 @@ from contextlib import suppress
 
 
 def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def lasting_port() -> int:
-    """Return a port on which nobody listens, for a server that comes back to it."""
+    """Return a port on which nobody listens, for a server that may end and come back to it."""
     while True:
-        # Beneath those that outgoing connections get, one of which might have it meanwhile.
-        port = random.randrange(16_384, 32_768)
+        # Beneath those that outgoing connections get, one of which might have it meanwhile; and not of the
+        # numbers that hypothesis makes the same each time.
+        port = random.SystemRandom().randrange(16_384, 32_768)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
 
