@@ -96,6 +96,27 @@ def test_an_event_posted_to_the_api_reaches_the_subscriber_as_it_was_posted(serv
         assert browser.receive() == {"event": "Shipped", "channel": "private-orders.7", "data": '{"a": {}}'}
 
 
+def test_whoever_hears_that_an_event_was_taken_may_rely_on_its_frames(server: ServerThread) -> None:
+    subscribe = json.dumps({"event": "pusher:subscribe", "data": {"channel": "orders"}}).encode()
+    with raw(server.port) as browser:
+        browser.sendall(
+            f"GET /app/{APP.key}?protocol=7 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+        )
+        browser.sendall(bytes([0x81, 0x80 | len(subscribe)]) + bytes(4) + subscribe)
+        received = b""
+        while b"subscription_succeeded" not in received:
+            received += browser.recv(65_536)
+        browser.setblocking(False)
+
+        for number in range(100):
+            said = {"name": "OrderShipped", "channel": "orders", "data": f"number {number}."}
+            assert call(server.port, "POST", f"/apps/{APP.id}/events", said).status == 200
+            # It waits for nothing: the frame was on its way before the answer.
+            assert f"number {number}.".encode() in browser.recv(65_536)
+
+
 def test_an_event_sent_by_the_local_driver_skips_the_socket_it_came_from(server: ServerThread) -> None:
     with client(server.port) as sender, client(server.port) as other, local(server) as broadcast:
         sender.subscribe("chat")

@@ -13,6 +13,7 @@ from broadcaster.server.histogram import Histogram
 from broadcaster.server.http import Headers, HttpConnection, encode_response
 from broadcaster.server.listening import Listening
 from broadcaster.server.node import HEALTH, Node
+from broadcaster.server.outbox import Flusher
 from broadcaster.server.transports import Transports
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Admin:
         self._node: Node
         self._metrics: Metrics
         self._transports: Transports
+        self._flusher: Flusher
 
     @property
     def host(self) -> str:
@@ -60,7 +62,8 @@ class Admin:
         from broadcaster.server.metrics import Metrics
 
         self._node, self._metrics = node, Metrics(node, lateness)
-        self._transports = Transports(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        self._transports, self._flusher = Transports(loop), Flusher(loop.call_soon)
         await self._listening.open(self._connection)
 
     def tick(self) -> None:
@@ -71,6 +74,7 @@ class Admin:
         """Stop listening."""
         if self._listening.is_open:
             self._listening.close()
+            self._flusher()
             self._transports.close_all(HttpConnection)
             await self._transports.wait_until_lost(_CLOSE_SECONDS)
 
@@ -88,7 +92,11 @@ class Admin:
 
     def _connection(self) -> HttpConnection:
         return HttpConnection(
-            answer=self.answer, upgrade=_decline, transports=self._transports, bounds=Bounds()
+            answer=self.answer,
+            upgrade=_decline,
+            transports=self._transports,
+            flusher=self._flusher,
+            bounds=Bounds(),
         )
 
 

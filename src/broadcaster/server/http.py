@@ -11,6 +11,7 @@ from typing import cast
 from broadcaster.errors import MissingExtra
 from broadcaster.protocol.api import ApiRequest, ApiResponse
 from broadcaster.server.bounds import Bounds
+from broadcaster.server.outbox import Flusher, Outbox, outbox_of
 from broadcaster.server.query import parse_query
 from broadcaster.server.transports import Transports
 from broadcaster.server.turns import Turn, Turns
@@ -36,8 +37,8 @@ class HttpConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_body", "_bounds", "_head_size", "_headers", "_heeded", "_parser", "_refusal", "_target",
-        "_transport", "_transports", "_turns", "_unparsed", "_unread", "_upgrade", "address",
+        "_body", "_bounds", "_flusher", "_head_size", "_headers", "_heeded", "_outbox", "_parser", "_refusal",
+        "_target", "_transport", "_transports", "_turns", "_unparsed", "_unread", "_upgrade", "address",
     )  # fmt: skip
 
     def __init__(
@@ -46,9 +47,12 @@ class HttpConnection(asyncio.Protocol):
         answer: Callable[[ApiRequest], ApiResponse | Awaitable[ApiResponse]],
         upgrade: Upgrade,
         transports: Transports,
+        flusher: Flusher,
         bounds: Bounds,
     ) -> None:
         self._bounds = bounds
+        self._flusher = flusher
+        self._outbox: Outbox | None = None
         self._turns = Turns(answer, write=self._write, done=self._read_on)
         self._upgrade = upgrade
         self._transports = transports
@@ -71,6 +75,8 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
+        if self._outbox is not None:
+            self._outbox.close()
         self._turns.close()
         self._transports.lost(self._transport)
         self._let_go()
@@ -122,7 +128,7 @@ class HttpConnection(asyncio.Protocol):
         self._unparsed = 0
         self._check_head(self._head_size)
         if self._heeded and self._expects_invitation() and self._refusal is None:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._say(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
@@ -172,6 +178,8 @@ class HttpConnection(asyncio.Protocol):
         return is_http_1_1_get and self._parser.should_upgrade()
 
     def _hand_over(self, beyond: bytes) -> None:
+        if self._outbox is not None:
+            self._outbox.flush()
         if (self._unread or self._turns.is_waiting) and self._refusal is None:
             # The WebSocket would start with a full outbox, or before what is to be answered first.
             self._refusal = (400, "read the answers before you ask for a WebSocket")
@@ -197,11 +205,18 @@ class HttpConnection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         keep_alive = turn.keep_alive and not self._transports.ending
-        self._transport.write(encode_response(response, keep_alive=keep_alive, head_only=turn.head_only))
+        self._say(encode_response(response, keep_alive=keep_alive, head_only=turn.head_only))
         if keep_alive:
             self._transports.limit(self._transport, self._bounds.idle_seconds)
         else:
+            self._flusher()
             self._transport.close()
+
+    def _say(self, data: bytes) -> None:
+        # Behind the frames of the event that was posted: whoever hears that it was taken may rely on it.
+        if self._outbox is None:
+            self._outbox = outbox_of(self._flusher, self._transport, deflated=False)
+        self._outbox.write(data)
 
     def _reset(self) -> None:
         self._target = b""

@@ -25,7 +25,7 @@ from broadcaster.server.http import HttpConnection
 from broadcaster.server.listening import Listening
 from broadcaster.server.native import NativeShell
 from broadcaster.server.node import Node
-from broadcaster.server.outbox import gather
+from broadcaster.server.outbox import Flusher, gather
 from broadcaster.server.proxies import Proxies
 from broadcaster.server.requests import Requests, Trace
 from broadcaster.server.tls import Tls
@@ -96,6 +96,7 @@ class Server:
         self.admin = admin
         self._lateness = Histogram(_LATENESS)
         self._transports: Transports
+        self._flusher: Flusher
         self._ticker: asyncio.Task[None] | None = None
         self._reload_seconds = reload_seconds
         self._tls = tls
@@ -164,9 +165,11 @@ class Server:
         if self.admin is not None:
             await self.admin.open(self._node, self._lateness)
         self._transports = Transports(loop)
+        self._flusher = Flusher(loop.call_soon)
         shell = NativeShell(
             self._node,
             self._transports,
+            self._flusher,
             bounds=self._bounds,
             proxies=self._proxies,
         )
@@ -208,6 +211,7 @@ class Server:
             self._listening.close()
             await self._drain(max(0.0, min(drain, grace - _reserve(grace)) - _MOMENT))
             self._node.close(Code.RECONNECT)
+        self._flusher()
         self._transports.close_all(HttpConnection)
         await self._transports.wait_until_lost(max(0.0, end - loop.time() - _reserve(grace)))
         await self._node.finish(end - loop.time())

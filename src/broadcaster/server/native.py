@@ -32,6 +32,7 @@ class NativeShell:
         self,
         node: Node,
         transports: Transports,
+        flusher: Flusher,
         *,
         bounds: Bounds,
         proxies: Proxies,
@@ -41,7 +42,7 @@ class NativeShell:
         self._transports = transports
         self._bounds = bounds
         self._proxies = proxies
-        self._flusher = Flusher(asyncio.get_running_loop().call_soon)
+        self._flusher = flusher
 
     def __call__(self) -> asyncio.Protocol:
         """Return the protocol of one more connection."""
@@ -52,6 +53,7 @@ class NativeShell:
             answer=self._routes.answer,
             upgrade=self._upgrade,
             transports=self._transports,
+            flusher=self._flusher,
             bounds=self._bounds,
         )
 
