@@ -19,7 +19,7 @@ __all__ = ["run"]
 
 _WARM_UP = 5
 _SECONDS = 60.0
-_AT_MOST_SECONDS = 5.0
+_AT_MOST_SECONDS = 3.0
 _BURST = 100
 _PER_SECOND = 10
 
@@ -42,7 +42,7 @@ def run(*, quick: bool) -> list[Table]:
         one_by_one(others, 1_000, 300, repeats=repeats),
         one_by_one(others, 5_000, 60, repeats=repeats),
         bursts(named(JOINED) | others, 1_000, 5, repeats=repeats),
-        steady(others, 1_000, 4.0, repeats=repeats),
+        steady(others, 1_000, 3.0, repeats=repeats),
         small_channels(others, 1_000, repeats=repeats),
     ]
 
