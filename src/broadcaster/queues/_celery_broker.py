@@ -8,13 +8,8 @@ from typing import Any
 
 from broadcaster.drivers._processes import PerProcess
 from broadcaster.drivers._redis_package import TROUBLE, short
-from broadcaster.errors import DeliveryError, MissingExtra
-
-try:
-    from kombu.exceptions import KombuError
-    from kombu.pools import ProducerPool
-except ImportError as error:
-    raise MissingExtra(error.name or "kombu", extra="celery") from error
+from broadcaster.errors import DeliveryError
+from broadcaster.queues._celery_transport import KombuError, ProducerPool
 
 __all__ = ["Broker", "settings"]
 
@@ -100,10 +95,10 @@ def settings(url: str, prefix: str) -> dict[str, Any]:
             **_BOUNDED,
             # What other applications keep on that Redis is not for our workers to give out again.
             "global_keyprefix": f"{prefix}:celery:",
+            # Nothing of ours has a priority.
+            "priority_steps": [0],
             "queue_order_strategy": "priority",
-            "unacked_mutex_expire": 2 * _LOOK_SECONDS,
             "unacked_restore_interval": _LOOK_SECONDS,
-            "unacked_restore_throttle": 1,
             "visibility_timeout": _VISIBILITY,
         },
         # The exchange has the list of the queues.

@@ -12,6 +12,7 @@ from typing import Any
 from broadcaster.drivers._redis_package import client_of
 from broadcaster.errors import ConfigurationError, DeliveryError, MissingExtra
 from broadcaster.queues._celery_broker import Broker, settings
+from broadcaster.queues._celery_transport import Connection
 from broadcaster.queues._celery_worker import CeleryWorker
 from broadcaster.queues._on_redis import OnRedis
 from broadcaster.queues._progress import Progress
@@ -231,6 +232,8 @@ def _application(url: str, prefix: str) -> Celery:
     """Return an application for us alone, whatever variables and modules say about others."""
     app = Celery("broadcaster", set_as_current=False, fixups=())
     app.conf.update(settings(url, prefix))
+    # Not `broker_transport`, before which the scheme of the URL, and TLS with it, would count for nothing.
+    app.amqp.Connection = Connection
     app.amqp.autoexchange = lambda _queue: app.amqp.default_exchange
     return app
 
