@@ -17,16 +17,18 @@ from celery.worker import state
 
 from broadcaster.errors import ConfigurationError
 from broadcaster.queues import _celery_broker
+from broadcaster.queues._redis_begun import RedisBegun
 from broadcaster.queues.base import Queue
 from broadcaster.queues.celery import CeleryQueue
 from broadcaster.queues.envelopes import seal
 from broadcaster.queues.failed import FailedStore
+from broadcaster.queues.outcomes import Verdict
 from broadcaster.queues.working import WorkedQueue, WorkOptions
 from tests.drivers.redis_servers import RedisServer
 from tests.queues.contract import SECONDS, Drivers, QueueContract, envelope, until
 from tests.queues.patience import PatienceContract
 from tests.queues.rabbitmq_server import RabbitServer
-from tests.queues.workers import WorkerContract, working
+from tests.queues.workers import WorkerContract, work, working
 
 
 class TestCeleryQueue(PatienceContract, QueueContract):
@@ -128,6 +130,26 @@ def test_what_is_due_long_after_the_visibility_timeout_comes_once(
         until(lambda: len(drivers.scripted.tried) == 2)
     assert drivers.scripted.ids == ["message-1", "message-2"]
     assert drivers.scripted.tried[0][0] >= late.due
+
+
+def test_what_was_given_up_is_so_again_if_the_broker_was_not_told(redis_server: RedisServer) -> None:
+    redis, drivers = redis_server.client(), Drivers()
+    queue = CeleryQueue(drivers, url=redis_server.url())
+    queue.push([envelope(1, tries=1)])
+    task = json.loads(redis.rpop("broadcaster:celery:default"))
+    task["properties"]["delivery_info"]["redelivered"] = True
+    begun = RedisBegun(redis, prefix="broadcaster")
+    for _ in range(2):
+        begun.begin([task["headers"]["id"]])
+
+    redis.lpush("broadcaster:celery:default", json.dumps(task))
+    [first] = work(queue)
+    redis.lpush("broadcaster:celery:default", json.dumps(task))
+    [second] = work(queue)
+
+    assert first.verdict is second.verdict is Verdict.FAILED
+    assert drivers.scripted.tried == []
+    queue.close()
 
 
 def test_nothing_in_the_queue_is_a_pickle(redis_server: RedisServer) -> None:

@@ -190,10 +190,14 @@ class CeleryQueue(OnRedis):
             return self._runner.run(body)
         # Another worker had it, and may have died of it.
         [begun] = self._begun.begin([request.id])
+        outcome: Outcome | None = None
         try:
-            return self._runner.run_alone(body, 1 + begun)
+            outcome = self._runner.run_alone(body, 1 + begun)
         finally:
-            self._begun.end([request.id])
+            # Who is killed before the broker knows that a job was given up leaves it to be given up again.
+            if outcome is None or outcome.failed is None:
+                self._begun.end([request.id])
+        return outcome
 
     def _put_again(self, body: bytes, queue: str, pause: float) -> None:
         with self._broker.producer() as producer:
