@@ -145,6 +145,8 @@ async def _push_and_kill(
     print(f"duplicates  {repeats:>8,} seen by the browser")
     print(f"given up    {given_up:>8,}")
     print(f"lost        {pushed - len(seen):>8,}", flush=True)
+    for failed in queue.failed.list(most=5):
+        print(f"given up because {failed.reason}", flush=True)
     problems = []
     if pushed != len(seen) or repeats or given_up:
         problems.append("not every job reached the browser once")
