@@ -67,7 +67,8 @@ def _draw(path: Path, plot: _Plot, table: Table) -> None:
     axes.margins(x=0.12)
     notes = "less is better" if plot.less else "more is better"
     notes += "; logarithmic" if is_wide else ""
-    axes.set_title(f"{plot.title} ({notes})", color=_INK, fontsize=10, loc="left")
+    # Of the whole figure: beside long names the axes have no room for it.
+    figure.suptitle(f"{plot.title} ({notes})", color=_INK, fontsize=10, x=0.01, ha="left")
     axes.tick_params(colors=_INK)
     axes.xaxis.set_visible(False)
     for spine in axes.spines.values():
