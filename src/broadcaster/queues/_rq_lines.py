@@ -96,6 +96,7 @@ class Line(rq.Queue):
         for job_id in self.failed_job_registry.get_job_ids():
             if (job := self.fetch_job(job_id)) is not None:
                 yield _body(job), _reason(job)
+                self.forget_executions(job)
                 job.delete()
 
     def taken(self, wait: int | None) -> tuple[Job, Line] | None:
@@ -128,7 +129,12 @@ class Line(rq.Queue):
     def _dropped(self, job_id: str) -> Iterator[str]:
         if (job := self.fetch_job(job_id)) is not None:
             yield _body(job)
+            self.forget_executions(job)
             job.delete()
+
+    def forget_executions(self, job: Job) -> None:
+        """Forget who began *job*: RQ raises where it looks for an execution that has expired."""
+        self.connection.delete(job.execution_registry.key)
 
 
 class LineWorker(rq.SimpleWorker):
@@ -213,8 +219,7 @@ class LineWorker(rq.SimpleWorker):
 
     def _performed(self, job: Job, line: Line) -> Outcome | None:
         """Perform *job*, of which the heartbeat speaks meanwhile; return what it came to."""
-        # One that a killed worker began has expired, and RQ would fail the job when it does not find it.
-        self.connection.delete(job.execution_registry.key)
+        line.forget_executions(job)
         execution = self.prepare_execution(job)
         self._at_work = job, line, execution
         try:

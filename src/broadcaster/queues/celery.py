@@ -190,14 +190,15 @@ class CeleryQueue(OnRedis):
             return self._runner.run(body)
         # Another worker had it, and may have died of it.
         [begun] = self._begun.begin([request.id])
-        outcome: Outcome | None = None
+        is_given_up = False
         try:
             outcome = self._runner.run_alone(body, 1 + begun)
+            is_given_up = outcome.failed is not None
+            return outcome
         finally:
             # Who is killed before the broker knows that a job was given up leaves it to be given up again.
-            if outcome is None or outcome.failed is None:
+            if not is_given_up:
                 self._begun.end([request.id])
-        return outcome
 
     def _put_again(self, body: bytes, queue: str, pause: float) -> None:
         with self._broker.producer() as producer:
