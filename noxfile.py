@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -42,6 +43,10 @@ def _is_installed(version: str) -> bool:
 # Where it is set, as in many containers, each of the hundreds of Pythons that the tests start would
 # compile everything anew: that is most of their time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# A shell that starts this in the background has Ctrl-C ignored, also by the programs on which tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv"
