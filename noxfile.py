@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import nox
 
@@ -19,6 +20,12 @@ REDIS = {"redis-cli": "redis-tools", "redis-server": "redis-server"}
 
 RABBITMQ = {"epmd": "erlang-base", "rabbitmq-server": "rabbitmq-server"}
 """The same of RabbitMQ, whose tests start nodes of their own."""
+
+COMPILER = {"cc": "build-essential"}
+"""The same of what our part in C, and the clients of the benchmarks, are compiled with."""
+
+OUTBOX = Path(__file__).parent / "src/broadcaster/server"
+"""Where our part in C is compiled to."""
 
 MODELS = [
     "tests/cluster/test_roster.py",
@@ -57,9 +64,12 @@ nox.options.sessions = ["lint", "types", "tests", "docs", "e2e", "deploy", "benc
 
 def install(session: nox.Session, group: str) -> None:
     """Install the project and one dependency group, as `uv.lock` has them."""
+    # What was built before there was a compiler, uv would take from its cache.
+    is_built = any(OUTBOX.glob("_outbox.*.so")) or shutil.which("cc") is None
     session.run_install(
         "uv", "sync", "--quiet", "--locked", "--no-default-groups",
         f"--group={group}", f"--python={session.virtualenv.location}",
+        *([] if is_built else ["--reinstall-package=broadcaster"]),
         env={"UV_PROJECT_ENVIRONMENT": session.virtualenv.location},
     )  # fmt: skip
 
@@ -81,7 +91,7 @@ def need(session: nox.Session, programs: dict[str, str]) -> None:
 @nox.session(python=pythons())
 def tests(session: nox.Session) -> None:
     """Run the test-suite on every Python that is here, four modules at a time: most of them wait."""
-    need(session, REDIS | RABBITMQ)
+    need(session, REDIS | RABBITMQ | COMPILER)
     install(session, "test")
     # In the order of the folders: by default what has the most tests comes first, and the slow last.
     session.run("pytest", "--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder", *session.posargs)
@@ -128,7 +138,7 @@ def e2e(session: nox.Session) -> None:
 @nox.session
 def deploy(session: nox.Session) -> None:
     """Check the files in deploy/, and run the proxies and commands in them."""
-    need(session, REDIS | {"caddy": "caddy", "nginx": "nginx", "systemd-analyze": "systemd"})
+    need(session, COMPILER | REDIS | {"caddy": "caddy", "nginx": "nginx", "systemd-analyze": "systemd"})
     install(session, "deploy")
     session.run("pytest", "tests/deploy", "--numprocesses=2", "--dist=loadfile", *session.posargs)
 
@@ -136,7 +146,7 @@ def deploy(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure, and print ratios; without options quickly, without peers that must be fetched."""
-    need(session, REDIS | {"cc": "build-essential"})
+    need(session, REDIS | COMPILER)
     install(session, "bench")
     session.run("python", "-m", "benchmarks", *(session.posargs or ["--quick"]))
 

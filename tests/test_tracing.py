@@ -20,8 +20,9 @@ from broadcaster.drivers.base import Driver
 from broadcaster.queues.envelopes import Envelope
 from broadcaster.server import ServerThread
 from tests.programs import python
-from tests.server.clients import APP, wait_until
+from tests.server.clients import APP
 from tests.spans import recorded_spans
+from tests.waits import until
 
 
 class Refusing(Driver):
@@ -111,7 +112,7 @@ def test_one_trace_leads_from_the_application_through_the_server() -> None:
         BroadcastManager(pusher(server)) as broadcast,
     ):
         broadcast.send(AnonymousEvent("paid", on="orders", data={}))
-        wait_until(lambda: len(spans.names) == 2)
+        until(lambda: len(spans.names) == 2)
         (sent,), (taken,) = spans.named("broadcast.send"), spans.named("POST /apps/{app_id}/events")
 
     assert taken.parent is not None
@@ -124,7 +125,7 @@ async def test_one_trace_leads_from_a_coroutine_through_the_server() -> None:
     with recorded_spans() as spans, ServerThread([APP], port=0, tracing=True) as server:
         async with BroadcastManager(pusher(server)) as broadcast:
             await broadcast.asend(AnonymousEvent("paid", on="orders", data={}))
-        wait_until(lambda: len(spans.names) == 2)
+        until(lambda: len(spans.names) == 2)
         (sent,), (taken,) = spans.named("broadcast.send"), spans.named("POST /apps/{app_id}/events")
 
     assert taken.parent is not None

@@ -13,11 +13,9 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from benchmarks.compiled import compiled, has_compiler
+from benchmarks.compiled import compiled
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or not has_compiler(), reason="the clients need Linux, and a C compiler"
-)
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the clients use epoll, which is Linux's")
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -16,7 +16,8 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.cli.supervised import SECONDS, lives, running
 from tests.drivers.redis_servers import RedisServer
-from tests.server.clients import APP, Client, call, client, plain, wait_until
+from tests.server.clients import APP, Client, call, client, plain
+from tests.waits import until
 
 EVENT = {"name": "news", "channels": ["news"], "data": "1"}
 
@@ -95,11 +96,11 @@ def test_workers_are_replaced_while_nobody_who_comes_is_refused_and_no_event_is_
                 codes.add(listen_until_closed(browser, stretch))
 
         with steadily(visit, post, ask) as streams, steadily(stay) as staying:
-            wait_until(lambda: all(stream.count > 5 for stream in streams))
+            until(lambda: all(stream.count > 5 for stream in streams))
             result = restart("--pidfile", pidfile)
             after = server.workers
             done = [stream.count for stream in streams]
-            wait_until(lambda: all(s.count > c for s, c in zip(streams, done, strict=True)))
+            until(lambda: all(s.count > c for s, c in zip(streams, done, strict=True)))
             failures = [stream.failure for stream in (*streams, *staying)]
             server.process.send_signal(signal.SIGTERM)
         kept.close()
@@ -167,7 +168,7 @@ def test_a_worker_that_cannot_start_replaces_nobody(tmp_path: Path) -> None:
         assert result.returncode == 1
         assert "apps[0].id: Input should be a valid string" in result.stderr
         assert result.stderr.endswith("what ran before goes on\n")
-        wait_until(lambda: server.workers == before, seconds=SECONDS)
+        until(lambda: server.workers == before, seconds=SECONDS)
         assert browser.is_alive()
 
 
@@ -184,7 +185,7 @@ def test_a_server_that_was_killed_is_not_taken_for_one_that_runs(tmp_path: Path)
         [worker] = server.workers
         server.process.kill()
         server.process.wait(SECONDS)
-        wait_until(lambda: not lives(worker))
+        until(lambda: not lives(worker))
     # Another process has its number meanwhile: this one, which would end.
     pidfile.write_text(f'{os.getpid()}\n{{"number": 0, "state": "done", "said": ""}}\n')
 

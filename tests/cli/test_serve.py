@@ -15,7 +15,8 @@ from broadcaster.signing import Credentials
 from tests.drivers.redis_servers import RedisServer, cluster, watched
 from tests.ports import listens
 from tests.programs import broadcaster
-from tests.server.clients import APP, SECONDS, call, client, plain, stalled, wait_until
+from tests.server.clients import APP, SECONDS, call, client, plain, stalled
+from tests.waits import until
 
 CREDENTIALS = {"PUSHER_APP_ID": APP.id, "PUSHER_APP_KEY": APP.key, "PUSHER_APP_SECRET": APP.secret}
 
@@ -127,7 +128,7 @@ def test_a_second_signal_ends_it_at_once(number: signal.Signals) -> None:
         port = port_of(process)
         with stalled(port, "news"):
             process.send_signal(number)
-            wait_until(lambda: not listens(port))
+            until(lambda: not listens(port))
             process.send_signal(number)
 
             assert process.wait(SECONDS) == -number
@@ -253,7 +254,7 @@ def hear_each_other(url: str) -> None:
     with broadcaster(*options) as one, broadcaster(*options) as other:
         ports = [port_of(one), port_of(other)]
         for port in ports:
-            wait_until(lambda port=port: plain(port, "GET", "/readyz").status == 200)  # type: ignore[misc]
+            until(lambda port=port: plain(port, "GET", "/readyz").status == 200)  # type: ignore[misc]
         with client(ports[1], key="app-key") as browser:
             browser.subscribe("orders")
             event = {"name": "news", "channels": ["orders"], "data": "1"}

@@ -19,7 +19,8 @@ from tests.cli.supervised import CREDENTIALS, SECONDS, Running, lives, running
 from tests.drivers.redis_servers import RedisServer
 from tests.ports import listens
 from tests.programs import broadcaster
-from tests.server.clients import APP, Client, call, client, plain, stalled, wait_until
+from tests.server.clients import APP, Client, call, client, plain, stalled
+from tests.waits import until
 
 NEWS = {"name": "news", "channels": ["news"], "data": "1"}
 
@@ -49,7 +50,7 @@ def connections_at(metrics: int) -> int:
 def test_workers_share_the_clients_and_each_hears_an_event_once(redis: str) -> None:
     with running("--workers", "2", "--redis", redis, "--metrics-port", "0") as server:
         metrics = [int(server.hear(r"metrics on http://127\.0\.0\.1:(\d+)")[1]) for _ in range(2)]
-        wait_until(lambda: all(map(is_ready, metrics)))
+        until(lambda: all(map(is_ready, metrics)))
         with clients(server.port, 16) as browsers:
             for browser in browsers:
                 browser.subscribe("news")
@@ -70,7 +71,7 @@ def test_a_worker_that_is_killed_is_started_again_and_its_members_leave_once(red
         clients(server.port, 8) as browsers,
     ):
         metrics = [int(server.hear(r"metrics on http://127\.0\.0\.1:(\d+)")[1]) for _ in range(2)]
-        wait_until(lambda: all(map(is_ready, metrics)))
+        until(lambda: all(map(is_ready, metrics)))
         for number, browser in enumerate(browsers):
             browser.subscribe("presence-room", user_id=str(number))
         shares = [connections_at(port) for port in metrics]
@@ -78,10 +79,10 @@ def test_a_worker_that_is_killed_is_started_again_and_its_members_leave_once(red
         os.kill(min(server.workers), signal.SIGKILL)
 
         number = int(server.hear(r"worker (\d) was ended by SIGKILL; the next one starts")[1])
-        wait_until(lambda: sum(map(is_cut_off, browsers)) == shares[number - 1])
+        until(lambda: sum(map(is_cut_off, browsers)) == shares[number - 1])
         gone = [str(number) for number, browser in enumerate(browsers) if is_cut_off(browser)]
         left = [removed(browser, len(gone)) for browser in browsers]
-        wait_until(lambda: all(map(is_ready, metrics)), seconds=SECONDS)
+        until(lambda: all(map(is_ready, metrics)), seconds=SECONDS)
         assert len(server.workers) == 2
 
     assert left == [None if str(number) in gone else gone for number in range(8)]
@@ -158,12 +159,12 @@ def test_a_second_signal_ends_everything_at_once(redis: str) -> None:
     with running(*options) as server, stalled(server.port, "news"):
         workers = server.workers
         server.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: not listens(server.port))
+        until(lambda: not listens(server.port))
 
         server.process.send_signal(signal.SIGTERM)
 
         assert server.process.wait(SECONDS) == -signal.SIGTERM
-        wait_until(lambda: not any(map(lives, workers)))
+        until(lambda: not any(map(lives, workers)))
 
 
 def test_no_worker_outlives_a_supervisor_that_is_killed(redis: str) -> None:
@@ -172,7 +173,7 @@ def test_no_worker_outlives_a_supervisor_that_is_killed(redis: str) -> None:
 
         server.process.kill()
 
-        wait_until(lambda: not any(map(lives, workers)), seconds=SECONDS)
+        until(lambda: not any(map(lives, workers)), seconds=SECONDS)
     assert len(workers) == 2
 
 

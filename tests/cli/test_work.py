@@ -13,8 +13,9 @@ import pytest
 
 from broadcaster.__main__ import main
 from tests.programs import broadcaster
-from tests.queues.contract import SECONDS, until
+from tests.queues.contract import SECONDS
 from tests.queues.worked_shop import Shop
+from tests.waits import until
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from broadcaster.client import EncryptedPrivateChannel as EncryptedChannel
 from broadcaster.errors import BroadcastError
 from broadcaster.server import ServerThread
 from tests.ports import free_port
-from tests.server.clients import APP, CREDENTIALS, wait_until
+from tests.server.clients import APP, CREDENTIALS
+from tests.waits import auntil
 
 SECONDS = 10.0
 
@@ -241,7 +242,7 @@ async def test_a_listener_goes_on_over_a_restart(server: ServerThread) -> None:
         await orders.subscribed()
         first = client.socket_id
         await asyncio.to_thread(server.stop)
-        await asyncio.to_thread(wait_until, lambda: not orders.joined.is_set())
+        await auntil(lambda: not orders.joined.is_set())
         async with restarted(port) as again:
             await orders.subscribed()
             await asyncio.to_thread(send, again, "private-orders", number=2)
@@ -285,7 +286,7 @@ async def test_nothing_of_a_client_is_left_when_it_ends(server: ServerThread) ->
         await client.private("orders").subscribed()
 
     assert asyncio.all_tasks() == before
-    await asyncio.to_thread(wait_until, lambda: server.connection_count == 0)
+    await auntil(lambda: server.connection_count == 0)
 
 
 # Encrypted channels

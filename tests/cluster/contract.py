@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
 
 from broadcaster.cluster.bus import Bus
+from tests.waits import auntil
 
-__all__ = ["SECONDS", "BusContract", "Hearer", "until"]
+__all__ = ["SECONDS", "BusContract", "Hearer"]
 
 SECONDS = 30.0
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Return when *condition* holds; fail when it does not in time."""
-    async with asyncio.timeout(SECONDS):
-        while not condition():  # noqa: ASYNC110 - what it looks at has no event
-            # Not at once again: it would keep the core from what it waits for.
-            await asyncio.sleep(0.001)
 
 
 class Hearer:
@@ -34,7 +27,7 @@ class Hearer:
 
     async def open(self) -> None:
         self.bus.open(lambda topic, payload: self.heard.append((topic, payload)), self._interrupted)
-        await until(lambda: self.bus.is_connected)
+        await auntil(lambda: self.bus.is_connected)
 
     async def subscribe(self, topic: str) -> None:
         ready = asyncio.Event()
@@ -75,7 +68,7 @@ class BusContract(ABC):
         for number in range(1_000):
             one.bus.publish("news" if number % 2 else "orders", b"%d" % number)
 
-        await until(lambda: len(other.heard) == 1_000)
+        await auntil(lambda: len(other.heard) == 1_000)
         assert other.of("orders") == [b"%d" % number for number in range(0, 1_000, 2)]
         assert other.of("news") == [b"%d" % number for number in range(1, 1_000, 2)]
 
@@ -88,7 +81,7 @@ class BusContract(ABC):
         for topic in ("news", "orders.7", "order", "Orders", "orders"):
             one.bus.publish(topic, topic.encode())
 
-        await until(lambda: other.heard)
+        await auntil(lambda: other.heard)
         assert other.heard == [("orders", b"orders")]
 
     async def test_what_is_published_once_it_is_ready_is_heard(self, nodes: tuple[Hearer, Hearer]) -> None:
@@ -97,7 +90,7 @@ class BusContract(ABC):
             topic = f"topic-{number}"
             other.bus.subscribe(topic, lambda topic=topic: one.bus.publish(topic, b"ready"))  # type: ignore[misc]
 
-        await until(lambda: len(other.heard) == 100)
+        await auntil(lambda: len(other.heard) == 100)
 
     async def test_a_topic_that_was_left_is_not_heard(self, nodes: tuple[Hearer, Hearer]) -> None:
         one, other = nodes
@@ -108,7 +101,7 @@ class BusContract(ABC):
         one.bus.publish("orders", b"unheard")
         one.bus.publish("fence", b"heard")
 
-        await until(lambda: other.heard)
+        await auntil(lambda: other.heard)
         assert other.heard == [("fence", b"heard")]
 
     async def test_a_topic_that_was_left_and_joined_again_is_heard(
@@ -122,7 +115,7 @@ class BusContract(ABC):
 
         one.bus.publish("orders", b"heard")
 
-        await until(lambda: other.heard)
+        await auntil(lambda: other.heard)
         assert other.heard == [("orders", b"heard")]
 
     async def test_names_and_payloads_may_hold_anything(self, nodes: tuple[Hearer, Hearer]) -> None:
@@ -132,7 +125,7 @@ class BusContract(ABC):
 
         one.bus.publish(topic, payload)
 
-        await until(lambda: other.heard)
+        await auntil(lambda: other.heard)
         assert other.heard == [(topic, payload)]
 
     async def test_what_was_told_comes_before_what_others_say_then(
@@ -148,7 +141,7 @@ class BusContract(ABC):
                 bus.publish("orders", b"%d" % number)
                 await asyncio.gather(*bus.told())
 
-        await until(lambda: len(hearer.heard) == 200)
+        await auntil(lambda: len(hearer.heard) == 200)
         assert hearer.of("orders") == [b"%d" % number for number in range(100) for _ in range(2)]
         assert list(one.bus.told()) == []
         await hearer.bus.aclose(SECONDS)
@@ -163,5 +156,5 @@ class BusContract(ABC):
 
         await one.bus.aclose(SECONDS)
 
-        await until(lambda: len(other.heard) == 500)
+        await auntil(lambda: len(other.heard) == 500)
         assert not one.bus.is_connected

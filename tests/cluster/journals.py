@@ -13,8 +13,9 @@ import pytest
 from broadcaster.cluster.bus import Bus
 from broadcaster.cluster.envelopes import open_recorded
 from broadcaster.cluster.journal import Entry, Journal, Keeping, Progress
+from tests.waits import auntil
 
-from .contract import SECONDS, until
+from .contract import SECONDS
 
 __all__ = ["KEEPING", "TOPIC", "JournalContract", "JournalNode"]
 
@@ -41,7 +42,7 @@ class JournalNode:
     async def open(self) -> None:
         self.journal.open(self._told)
         self.bus.open(self._heard, self.journal.interrupted)
-        await until(lambda: self.bus.is_connected)
+        await auntil(lambda: self.bus.is_connected)
 
     async def close(self) -> None:
         await self.journal.aclose(SECONDS)
@@ -123,7 +124,7 @@ class JournalContract(ABC):
         for number in range(300):
             nodes[number % 3].record(str(number))
 
-        await until(lambda: all(len(node.told) == 300 for node in nodes))
+        await auntil(lambda: all(len(node.told) == 300 for node in nodes))
         assert sorted(map(int, nodes[0].told)) == list(range(300))
         assert nodes[0].told == nodes[1].told == nodes[2].told
         assert nodes[0].ids == nodes[1].ids == nodes[2].ids
@@ -140,14 +141,14 @@ class JournalContract(ABC):
 
         one.record("1")
 
-        await until(lambda: one.told)
+        await auntil(lambda: one.told)
         assert (other.told, third.told) == ([], [])
 
     async def test_another_node_finds_what_came_after_an_id(self, nodes: list[JournalNode]) -> None:
         one, other, _ = nodes
         begin = await one.follow()
         one.record("1", "2", "3")
-        await until(lambda: len(one.told) == 3)
+        await auntil(lambda: len(one.told) == 3)
 
         assert await other.follow() == one.ids[-1]
 
@@ -178,7 +179,7 @@ class JournalContract(ABC):
         assert await nodes[1].follow() == begin
 
         nodes[2].record("1")
-        await until(lambda: nodes[0].told)
+        await auntil(lambda: nodes[0].told)
 
         assert begin is not None
         assert await nodes[0].recall(begin) == ["1"]
@@ -192,14 +193,14 @@ class JournalContract(ABC):
         for node in nodes:
             node.record(f"fence-{id(node)}")
 
-        await until(lambda: all(len(node.told) == 4 for node in nodes))
+        await auntil(lambda: all(len(node.told) == 4 for node in nodes))
         assert nodes[2].told.count("1") == 1
 
     async def test_only_so_many_are_kept(self, nodes: list[JournalNode]) -> None:
         one, *_ = nodes
         await one.follow()
         one.record(*map(str, range(8)))
-        await until(lambda: len(one.told) == 8)
+        await auntil(lambda: len(one.told) == 8)
 
         found = [await one.recall(entry_id) for entry_id in one.ids]
 
@@ -211,11 +212,11 @@ class JournalContract(ABC):
         one, other, _ = nodes
         await one.follow()
         one.record("1")
-        await until(lambda: one.told)
+        await auntil(lambda: one.told)
         other.journal.miss(TOPIC, KEEPING)
-        await until(lambda: one.told == ["1", "hole"])
+        await auntil(lambda: one.told == ["1", "hole"])
         one.record("2")
-        await until(lambda: len(one.told) == 3)
+        await auntil(lambda: len(one.told) == 3)
 
         found = [await one.recall(entry_id) for entry_id in one.ids]
 
@@ -231,7 +232,7 @@ class JournalContract(ABC):
                 node.record(f"{number}-{nodes.index(node)}", topic="news")
                 await asyncio.gather(*node.journal.told())
 
-        await until(lambda: len(third.told) == 200)
+        await auntil(lambda: len(third.told) == 200)
         assert third.told == [f"{number}-{node}" for number in range(100) for node in range(2)]
         assert list(one.journal.told()) == []
 
@@ -242,4 +243,4 @@ class JournalContract(ABC):
 
         await one.journal.aclose(SECONDS)
 
-        await until(lambda: len(other.told) == 500)
+        await auntil(lambda: len(other.told) == 500)

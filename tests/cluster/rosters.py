@@ -13,8 +13,9 @@ import pytest
 from broadcaster.cluster.replicas import News
 from broadcaster.cluster.roster import Roster
 from broadcaster.protocol.elsewhere import Change, Elsewhere, place_of
+from tests.waits import auntil
 
-from .contract import SECONDS, until
+from .contract import SECONDS
 
 __all__ = ["ROOM", "RosterContract", "RosterNode"]
 
@@ -37,7 +38,7 @@ class RosterNode:
         self.roster.open(
             self._learned, lambda place, name, user: self.happened.append((place, name, user)), self._tell
         )
-        await until(lambda: self.roster.is_connected)
+        await auntil(lambda: self.roster.is_connected)
 
     async def watch(self, place: str = ROOM) -> Elsewhere:
         seen: asyncio.Future[Elsewhere] = asyncio.get_running_loop().create_future()
@@ -91,10 +92,10 @@ class RosterContract(ABC):
         assert await other.watch() == Elsewhere()
 
         one.joins("ann", "bob", count=2)
-        await until(lambda: other.count == 2)
+        await auntil(lambda: other.count == 2)
         assert other.members == {"ann": {"name": "ann"}, "bob": {"name": "bob"}}
         one.leaves("ann", count=1)
-        await until(lambda: other.heard == ["+ann", "+bob", "-ann"])
+        await auntil(lambda: other.heard == ["+ann", "+bob", "-ann"])
 
         assert third.heard == []
 
@@ -102,7 +103,7 @@ class RosterContract(ABC):
         one, other, third = nodes
         await third.watch()
         one.joins("ann", count=3)
-        await until(lambda: third.count == 3)
+        await auntil(lambda: third.count == 3)
 
         seen = await other.watch()
 
@@ -114,14 +115,14 @@ class RosterContract(ABC):
 
         one.joins("ann", count=1)
         other.joins("ann", count=1)
-        await until(lambda: third.count == 2)
+        await auntil(lambda: third.count == 2)
         one.leaves("ann", count=0)
-        await until(lambda: third.count == 1)
+        await auntil(lambda: third.count == 1)
         assert third.heard == ["+ann"]
         other.leaves("ann", count=0)
 
-        await until(lambda: third.heard == ["+ann", "-ann"])
-        await until(lambda: len([what for node in nodes for what in node.happened]) == 4)
+        await auntil(lambda: third.heard == ["+ann", "-ann"])
+        await auntil(lambda: len([what for node in nodes for what in node.happened]) == 4)
         news = sorted((name, user or "") for node in nodes for _, name, user in node.happened)
         assert news == [
             ("channel_occupied", ""),
@@ -166,12 +167,12 @@ class RosterContract(ABC):
         one, other, _ = nodes
         await other.watch()
         one.joins("ann", count=1)
-        await until(lambda: other.members)
+        await auntil(lambda: other.members)
 
         one.leaves("ann", count=0)
         await one.roster.aclose(SECONDS)
 
-        await until(lambda: not other.members)
+        await auntil(lambda: not other.members)
         assert await other.roster.channels("1", "") == {}
         assert not one.roster.is_connected
 
@@ -184,5 +185,5 @@ class RosterContract(ABC):
 
         one.joins("ann", count=1)
 
-        await until(lambda: third.members)
+        await auntil(lambda: third.members)
         assert other.heard == []

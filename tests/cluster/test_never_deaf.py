@@ -11,8 +11,8 @@ import pytest
 
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import Cluster, RedisServer, Watched, cluster, watched
+from tests.waits import auntil
 
-from .contract import until
 from .rosters import ROOM
 from .troubles import QUICK, TOPICS, pair
 
@@ -79,7 +79,7 @@ async def test_a_server_that_loses_everything(redis: RedisServer) -> None:
 
         client.flushall()
 
-        await until(lambda: any(client.scan_iter(f"*:member:{ROOM}")))
+        await auntil(lambda: any(client.scan_iter(f"*:member:{ROOM}")))
         await nodes.is_well()
 
 
@@ -158,7 +158,7 @@ async def test_a_shard_that_is_away_makes_no_other_deaf(shards: Cluster) -> None
         there = [topic for topic, owner in owners.items() if owner != 1]
         for topic in there:
             nodes.other.bus.publish(topic, b"heard")
-        await until(lambda: all(b"heard" in nodes.node.hearer.of(topic) for topic in there))
+        await auntil(lambda: all(b"heard" in nodes.node.hearer.of(topic) for topic in there))
         assert not nodes.node.bus.is_connected
 
         await nodes.hears_again_after(shards.proxies[1].start)

@@ -9,9 +9,10 @@ import pytest
 from broadcaster import ConfigurationError
 from broadcaster.cluster.bus import Bus
 from broadcaster.cluster.redis_bus import RedisBus
-from tests.cluster.contract import SECONDS, BusContract, Hearer, until
+from tests.cluster.contract import SECONDS, BusContract, Hearer
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import Cluster, RedisServer, Watched
+from tests.waits import auntil
 
 QUICK = 0.2
 
@@ -65,7 +66,7 @@ async def test_a_topic_is_subscribed_to_on_redis_only_while_somebody_wants_it(re
     assert client.pubsub_channels() == [b"orders"]
     node.bus.unsubscribe("orders")
 
-    await until(lambda: client.pubsub_channels() == [])
+    await auntil(lambda: client.pubsub_channels() == [])
     await node.bus.aclose(SECONDS)
 
 
@@ -84,11 +85,11 @@ async def test_after_a_break_everything_is_heard_again(
         )
 
     await asyncio.to_thread(proxy.break_connections)
-    await until(lambda: node.interruptions == 1)
+    await auntil(lambda: node.interruptions == 1)
     for number in range(1_200):
         other.bus.publish(f"topic-{number}", b"heard")
 
-    await until(lambda: len(node.heard) == 1_200)
+    await auntil(lambda: len(node.heard) == 1_200)
     assert (
         caplog.messages.count(
             "Redis is back: other nodes are heard again; what they said meanwhile is not, but on channels"
@@ -110,17 +111,17 @@ async def test_while_redis_is_away_nobody_waits_and_what_is_said_is_said_later(
     await other.subscribe("orders")
 
     await asyncio.to_thread(getattr(proxy, trouble))
-    await until(lambda: not node.bus.is_connected)
+    await auntil(lambda: not node.bus.is_connected)
     await node.subscribe("news")
     for number in range(100):
         node.bus.publish("orders", b"%d" % number)
     assert other.heard == []
     await asyncio.to_thread(proxy.start if trouble == "stop" else proxy.resume)
 
-    await until(lambda: node.interruptions == 1 and node.bus.is_connected)
-    await until(lambda: set(other.of("orders")) == {b"%d" % number for number in range(100)})
+    await auntil(lambda: node.interruptions == 1 and node.bus.is_connected)
+    await auntil(lambda: set(other.of("orders")) == {b"%d" % number for number in range(100)})
     other.bus.publish("news", b"heard")
-    await until(lambda: node.of("news"))
+    await auntil(lambda: node.of("news"))
     for one in (node, other):
         await one.bus.aclose(SECONDS)
 
@@ -138,13 +139,13 @@ async def test_what_waits_is_heard_by_nodes_that_find_redis_again_a_little_later
 
         await asyncio.to_thread(proxy.stop)
         await asyncio.to_thread(later.stop)
-        await until(lambda: not node.bus.is_connected and not other.bus.is_connected)
+        await auntil(lambda: not node.bus.is_connected and not other.bus.is_connected)
         node.bus.publish("orders", b"late")
         await asyncio.to_thread(proxy.start)
-        await until(lambda: proxy.connections == opened + 2)
+        await auntil(lambda: proxy.connections == opened + 2)
         await asyncio.to_thread(later.start)
 
-        await until(lambda: other.heard == [("orders", b"late")])
+        await auntil(lambda: other.heard == [("orders", b"late")])
         await node.bus.aclose(SECONDS)
         await other.bus.aclose(SECONDS)
 
@@ -159,7 +160,7 @@ async def test_a_redis_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> No
     await opening
     server.client().publish("orders", "heard")
 
-    await until(lambda: node.heard == [("orders", b"heard")])
+    await auntil(lambda: node.heard == [("orders", b"heard")])
     await node.bus.aclose(SECONDS)
     await asyncio.to_thread(server.stop)
 
@@ -171,10 +172,10 @@ async def test_a_redis_that_is_paused_is_left_and_found_again(tmp_path: Path) ->
         await node.subscribe("orders")
 
         await asyncio.to_thread(server.client().execute_command, "DEBUG", "SLEEP", "1")
-        await until(lambda: node.interruptions == 1)
+        await auntil(lambda: node.interruptions == 1)
         server.client().publish("orders", "heard")
 
-        await until(lambda: node.heard == [("orders", b"heard")])
+        await auntil(lambda: node.heard == [("orders", b"heard")])
         await node.bus.aclose(SECONDS)
 
 
@@ -184,7 +185,7 @@ async def test_what_waits_for_redis_is_bounded_and_what_is_lost_is_counted(
     node = Hearer(RedisBus(redis.url(proxy.port), seconds=QUICK))
     await node.open()
     await asyncio.to_thread(proxy.stop)
-    await until(lambda: not node.bus.is_connected)
+    await auntil(lambda: not node.bus.is_connected)
 
     for _ in range(70):
         node.bus.publish("orders", bytes(1_048_576))
@@ -198,7 +199,7 @@ async def test_a_wrong_password_is_told(redis: RedisServer, caplog: pytest.LogCa
     node = Hearer(RedisBus(f"redis://:hush@127.0.0.1:{redis.port}", seconds=QUICK))
     opening = asyncio.create_task(node.open())
 
-    await until(lambda: "Redis is away" in caplog.text)
+    await auntil(lambda: "Redis is away" in caplog.text)
 
     assert "WRONGPASS" in caplog.text or "invalid" in caplog.text
     assert "hush" not in caplog.text
@@ -217,12 +218,12 @@ async def test_a_hearer_that_fails_does_not_make_the_node_deaf(
             raise ZeroDivisionError
 
     bus.open(hear, lambda: heard.append(b"interrupted"))
-    await until(lambda: bus.is_connected)
+    await auntil(lambda: bus.is_connected)
     bus.subscribe("orders", lambda: bus.publish("orders", b"bad"))
 
-    await until(lambda: b"interrupted" in heard)
+    await auntil(lambda: b"interrupted" in heard)
     bus.publish("orders", b"good")
 
-    await until(lambda: heard[-1] == b"good")
+    await auntil(lambda: heard[-1] == b"good")
     assert "ZeroDivisionError" in caplog.text
     await bus.aclose(SECONDS)

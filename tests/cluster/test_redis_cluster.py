@@ -15,8 +15,9 @@ from broadcaster.cluster._redis_link import Links
 from broadcaster.cluster.redis_bus import RedisBus
 from broadcaster.drivers.redis import RedisDriver
 from tests.drivers.redis_servers import PASSWORD, Cluster, RedisServer
+from tests.waits import auntil
 
-from .contract import SECONDS, Hearer, until
+from .contract import SECONDS, Hearer
 
 QUICK = 0.3
 SPREAD = [f"room.{number}" for number in range(30)]
@@ -38,7 +39,7 @@ async def test_what_the_driver_publishes_in_a_cluster_is_heard(shards: Cluster, 
     await driver.adeliver(Message("tick", tuple(SPREAD), "{}"))
     await driver.aclose()
 
-    await until(lambda: len(node.heard) == len(SPREAD))
+    await auntil(lambda: len(node.heard) == len(SPREAD))
     assert sorted(topic for topic, _ in node.heard) == sorted(SPREAD)
     assert {json.loads(payload)["event"] for _, payload in node.heard} == {"tick"}
 
@@ -57,11 +58,11 @@ async def test_a_topic_is_subscribed_to_at_its_owner_and_nowhere_else(shards: Cl
         )
 
     # A link that got no answer for a moment subscribes again.
-    await until(are_at_home)
+    await auntil(are_at_home)
     for channel in SPREAD:
         node.bus.unsubscribe(channel)
 
-    await until(lambda: not any(client.execute_command("PUBSUB SHARDCHANNELS") for client in clients))
+    await auntil(lambda: not any(client.execute_command("PUBSUB SHARDCHANNELS") for client in clients))
 
 
 async def test_what_is_said_while_its_slot_moves_stays_in_order(shards: Cluster, node: Hearer) -> None:
@@ -77,10 +78,10 @@ async def test_what_is_said_while_its_slot_moves_stays_in_order(shards: Cluster,
     await asyncio.to_thread(shards.give, "shop-room", to=(home + 1) % 3)
     await asyncio.to_thread(shards.give, "shop-room", to=home)
     await publishing
-    await until(lambda: node.bus.is_connected)
+    await auntil(lambda: node.bus.is_connected)
     node.bus.publish("room", b"2000")
 
-    await until(lambda: b"2000" in node.of("room"))
+    await auntil(lambda: b"2000" in node.of("room"))
     # What was said again, since nobody knew whether it was said, is left out by its id.
     numbers = list(dict.fromkeys(int(payload) for payload in node.of("room")))
     assert numbers == sorted(numbers)
@@ -121,7 +122,7 @@ async def test_a_server_that_is_in_no_cluster_is_told(
         bus = RedisBus(url(server), seconds=QUICK)
         bus.open(lambda topic, payload: None, lambda: None)
 
-        await until(lambda: "Redis is away" in caplog.text)
+        await auntil(lambda: "Redis is away" in caplog.text)
 
         assert "cluster support disabled" in caplog.text
         assert not bus.is_connected

@@ -10,8 +10,9 @@ from broadcaster.cluster.redis_bus import RedisBus
 from broadcaster.cluster.redis_journal import RedisJournal
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import Cluster, RedisServer, Watched, eventually
+from tests.waits import auntil
 
-from .contract import SECONDS, until
+from .contract import SECONDS
 from .journals import KEEPING, TOPIC, JournalContract, JournalNode
 
 QUICK = 0.3
@@ -24,9 +25,9 @@ def prefix() -> str:
     return f"group-{next(_groups)}-"
 
 
-def node(url: str, prefix: str) -> JournalNode:
+def node(url: str, prefix: str, *, seconds: float = QUICK) -> JournalNode:
     return JournalNode(
-        RedisBus(url, prefix=prefix, seconds=QUICK), RedisJournal(url, prefix=prefix, seconds=QUICK)
+        RedisBus(url, prefix=prefix, seconds=seconds), RedisJournal(url, prefix=prefix, seconds=seconds)
     )
 
 
@@ -36,12 +37,12 @@ class TestRedisJournal(JournalContract):
         self.url, self.prefix = redis.url(), prefix
 
     def node(self) -> JournalNode:
-        return node(self.url, self.prefix)
+        return node(self.url, self.prefix, seconds=SECONDS)
 
 
 class TestRedisJournalWithBracesInItsPrefix(TestRedisJournal):
     def node(self) -> JournalNode:
-        return node(self.url, f"{{shop}}:{self.prefix}")
+        return node(self.url, f"{{shop}}:{self.prefix}", seconds=SECONDS)
 
 
 class TestRedisJournalOfAMasterThatSentinelsName(TestRedisJournal):
@@ -58,17 +59,17 @@ class TestRedisJournalOfACluster(TestRedisJournal):
 
 class TestRedisJournalOfAClusterWithBracesInItsPrefix(TestRedisJournalOfACluster):
     def node(self) -> JournalNode:
-        return node(self.url, f"{{shop}}:{self.prefix}")
+        return node(self.url, f"{{shop}}:{self.prefix}", seconds=SECONDS)
 
 
 async def cut(proxy: Proxy, *nodes: JournalNode) -> None:
     await asyncio.to_thread(proxy.stop)
-    await until(lambda: not any(node.bus.is_connected or node.journal.is_connected for node in nodes))
+    await auntil(lambda: not any(node.bus.is_connected or node.journal.is_connected for node in nodes))
 
 
 async def mend(proxy: Proxy, *nodes: JournalNode) -> None:
     await asyncio.to_thread(proxy.start)
-    await until(lambda: all(node.bus.is_connected and node.journal.is_connected for node in nodes))
+    await auntil(lambda: all(node.bus.is_connected and node.journal.is_connected for node in nodes))
 
 
 async def test_it_connects_when_it_is_needed_first(redis: RedisServer, prefix: str) -> None:
@@ -90,16 +91,16 @@ async def test_what_was_recorded_while_a_node_was_cut_off_is_told_to_it_in_order
         await each.open()
         await each.follow()
     other.record("1")
-    await until(lambda: one.told == ["1"])
+    await auntil(lambda: one.told == ["1"])
 
     await cut(proxy, one)
     other.record("2", "3")
-    await until(lambda: other.told == ["1", "2", "3"])
+    await auntil(lambda: other.told == ["1", "2", "3"])
     await mend(proxy, one)
-    await until(lambda: len(one.told) == 3)
+    await auntil(lambda: len(one.told) == 3)
     other.record("4")
 
-    await until(lambda: len(one.told) == 4)
+    await auntil(lambda: len(one.told) == 4)
     assert one.told == ["1", "2", "3", "4"]
     assert one.ids == other.ids
     assert one.late == 2
@@ -117,12 +118,12 @@ async def test_where_the_history_does_not_reach_back_there_is_a_gap(
 
     await cut(proxy, one)
     other.record(*map(str, range(6)))
-    await until(lambda: len(other.told) == 6)
+    await auntil(lambda: len(other.told) == 6)
     await mend(proxy, one)
-    await until(lambda: one.told)
+    await auntil(lambda: one.told)
     other.record("6")
 
-    await until(lambda: len(one.told) == 2)
+    await auntil(lambda: len(one.told) == 2)
     assert one.told == ["gap", "6"]
     for each in (one, other):
         await each.close()
@@ -134,14 +135,14 @@ async def test_after_a_flush_there_is_a_gap_before_the_next_event(redis: RedisSe
         await each.open()
         await each.follow()
     one.record("1")
-    await until(lambda: one.told == other.told == ["1"])
+    await auntil(lambda: one.told == other.told == ["1"])
     last_id = one.ids[0]
 
     redis.client().flushall()
     one.record("2")
 
     for each in (one, other):
-        await until(lambda each=each: len(each.told) == 3)  # type: ignore[misc]
+        await auntil(lambda each=each: len(each.told) == 3)  # type: ignore[misc]
         assert each.told == ["1", "gap", "2"]
     assert await other.recall(last_id) is None
     for each in (one, other):
@@ -158,7 +159,7 @@ async def test_while_redis_is_away_nobody_waits_and_what_is_recorded_is_told_lat
         await each.follow()
     await asyncio.to_thread(getattr(proxy, trouble))
     one.record("1")
-    await until(lambda: not one.journal.is_connected)
+    await auntil(lambda: not one.journal.is_connected)
 
     assert await one.follow("news") is None
     assert await one.recall("1-0") is None
@@ -166,9 +167,9 @@ async def test_while_redis_is_away_nobody_waits_and_what_is_recorded_is_told_lat
     assert one.delayed == ["1", "2", "3"]
     await asyncio.to_thread(proxy.start if trouble == "stop" else proxy.resume)
 
-    await until(lambda: len(one.told) == len(other.told) == 3)
+    await auntil(lambda: len(one.told) == len(other.told) == 3)
     assert one.told == other.told == ["1", "2", "3"]
-    await until(lambda: one.journal.is_connected)
+    await auntil(lambda: one.journal.is_connected)
     for each in (one, other):
         await each.close()
 
@@ -183,10 +184,10 @@ async def test_who_followed_while_redis_was_away_is_told_of_a_gap(
     await one.follow()
 
     await mend(proxy, one)
-    await until(lambda: one.told == ["gap"])
+    await auntil(lambda: one.told == ["gap"])
     one.record("1")
 
-    await until(lambda: one.told == ["gap", "1"])
+    await auntil(lambda: one.told == ["gap", "1"])
     await one.close()
 
 
@@ -200,14 +201,14 @@ async def test_a_journal_that_stays_away_does_not_make_the_node_deaf(
         await each.open()
         await each.follow()
     await asyncio.to_thread(proxy.stop)
-    await until(lambda: not journal.is_connected)
+    await auntil(lambda: not journal.is_connected)
     journal.interrupted()
 
     other.record("1", "2")
 
-    await until(lambda: one.told == ["gap", "1", "2"])
+    await auntil(lambda: one.told == ["gap", "1", "2"])
     other.record("3")
-    await until(lambda: one.told == ["gap", "1", "2", "3"])
+    await auntil(lambda: one.told == ["gap", "1", "2", "3"])
     for each in (one, other):
         await each.close()
 
@@ -232,7 +233,7 @@ async def test_what_waits_for_redis_is_bounded_and_what_is_lost_leaves_a_hole(
     assert one.journal.dropped == 141 - 64
     assert "events not in their history: 1" in caplog.text
     await mend(proxy, one)
-    await until(lambda: other.told)
+    await auntil(lambda: other.told)
     assert other.told == ["hole"]
     assert await other.recall(begin) is None
     for each in (one, other):
@@ -246,7 +247,7 @@ async def test_what_is_kept_is_bounded_in_time(redis: RedisServer, prefix: str) 
     begin = await one.follow(keeping=keeping)
     assert begin is not None
     one.record("1", keeping=keeping)
-    await until(lambda: one.told == ["1"])
+    await auntil(lambda: one.told == ["1"])
     admin = redis.client()
     key = f"{{{prefix}{TOPIC}}}"
 
@@ -258,7 +259,7 @@ async def test_what_is_kept_is_bounded_in_time(redis: RedisServer, prefix: str) 
     assert await one.recall(begin) is None
     assert await one.recall(one.ids[0]) == []
     one.record("2", keeping=keeping)
-    await until(lambda: one.told == ["1", "2"])
+    await auntil(lambda: one.told == ["1", "2"])
     await one.close()
 
 
@@ -269,7 +270,7 @@ async def test_what_is_too_old_is_not_told_though_newer_events_are_there(
     await one.open()
     begin = await one.follow(keeping=replace(KEEPING, seconds=1))
     one.record("old", keeping=KEEPING)
-    await until(lambda: one.told == ["old"])
+    await auntil(lambda: one.told == ["old"])
     assert begin is not None
 
     async def old_is_gone() -> bool:
@@ -292,5 +293,5 @@ async def test_a_redis_that_forgets_its_scripts_is_told_them_again(redis: RedisS
     redis.client().script_flush()
     one.record("1", "2")
 
-    await until(lambda: one.told == ["1", "2"])
+    await auntil(lambda: one.told == ["1", "2"])
     await one.close()

@@ -13,8 +13,9 @@ import pytest
 
 from broadcaster.cluster._redis_link import Link, Links
 from tests.drivers.redis_servers import PASSWORD, RedisServer, Sentinel, Watched
+from tests.waits import auntil
 
-from .contract import SECONDS, until
+from .contract import SECONDS
 
 SECRET = quote(PASSWORD, safe="")
 Watch = Callable[..., Sentinel]
@@ -93,11 +94,11 @@ async def test_links_to_one_server_share_who_looks_after_it(redis_alone: RedisSe
 
     for link in several:
         await link.open()
-    await until(lambda: len(client.client_list()) == 1 + 3 + 1)
+    await auntil(lambda: len(client.client_list()) == 1 + 3 + 1)
     for link in several:
         await link.close()
 
-    await until(lambda: len(client.client_list()) == 1)
+    await auntil(lambda: len(client.client_list()) == 1)
 
 
 async def test_whoever_connects_after_a_break_hears_nothing_of_it(redis_alone: RedisServer) -> None:
@@ -106,7 +107,7 @@ async def test_whoever_connects_after_a_break_hears_nothing_of_it(redis_alone: R
     broken, other, new = (links.link("key") for _ in range(3))
     await broken.open()
     await other.open()
-    await until(lambda: len(client.client_list()) == 1 + 2 + 1)
+    await auntil(lambda: len(client.client_list()) == 1 + 2 + 1)
     kept = {client.client_id(), await ask(other, "CLIENT", "ID")}
     for one in client.client_list():
         if int(one["id"]) not in kept:

@@ -8,8 +8,9 @@ from broadcaster.cluster.redis_roster import RedisRoster
 from broadcaster.cluster.roster import Roster
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import Cluster, RedisServer, Watched
+from tests.waits import auntil
 
-from .contract import SECONDS, until
+from .contract import SECONDS
 from .rosters import ROOM, RosterContract, RosterNode
 
 LEASE = 1.0
@@ -64,15 +65,15 @@ async def test_a_node_that_falls_silent_loses_what_it_has_and_takes_it_back(
             await node.open()
         await other.watch()
         one.joins("ann", count=1)
-        await until(lambda: other.heard == ["+ann"])
+        await auntil(lambda: other.heard == ["+ann"])
 
         proxy.stop()
-        await until(lambda: other.heard == ["+ann", "-ann"])
-        await until(lambda: (ROOM, "channel_vacated", None) in other.happened)
+        await auntil(lambda: other.heard == ["+ann", "-ann"])
+        await auntil(lambda: (ROOM, "channel_vacated", None) in other.happened)
         proxy.start()
 
-        await until(lambda: other.heard == ["+ann", "-ann", "+ann"])
-        await until(lambda: one.happened[-1] == (ROOM, "member_added", "ann"))
+        await auntil(lambda: other.heard == ["+ann", "-ann", "+ann"])
+        await auntil(lambda: one.happened[-1] == (ROOM, "member_added", "ann"))
         for node in nodes:
             await node.roster.aclose(SECONDS)
 
@@ -85,14 +86,14 @@ async def test_after_a_flush_nobody_hears_of_anything(redis: RedisServer, prefix
         await node.watch()
     nodes[0].joins("ann", count=1)
     nodes[1].joins("bob", count=1)
-    await until(lambda: nodes[2].count == 2)
+    await auntil(lambda: nodes[2].count == 2)
     admin = redis.client()
 
     admin.flushall()
-    await until(lambda: admin.hlen(f"{{{prefix}broadcaster}}:member:{ROOM}") == 2)
+    await auntil(lambda: admin.hlen(f"{{{prefix}broadcaster}}:member:{ROOM}") == 2)
     nodes[0].joins("cid", count=2)
 
-    await until(lambda: nodes[2].heard[-1] == "+cid")
+    await auntil(lambda: nodes[2].heard[-1] == "+cid")
     assert sorted(nodes[2].heard) == ["+ann", "+bob", "+cid"]
     added = [user for node in nodes for _, name, user in node.happened if name == "member_added"]
     assert sorted(str(user) for user in added) == ["ann", "bob", "cid"]
@@ -105,12 +106,12 @@ async def test_while_redis_is_away_nobody_waits(redis: RedisServer, prefix: str)
         node = RosterNode(roster(redis.url(proxy.port), prefix), [])
         await node.open()
         proxy.stop()
-        await until(lambda: not node.roster.is_connected)
+        await auntil(lambda: not node.roster.is_connected)
 
         await node.watch()
 
         with pytest.raises(OSError, match=r"\w"):
             await node.roster.count([ROOM])
         proxy.start()
-        await until(lambda: node.roster.is_connected)
+        await auntil(lambda: node.roster.is_connected)
         await node.roster.aclose(SECONDS)

@@ -19,8 +19,9 @@ from broadcaster.cluster.redis_roster import RedisRoster
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
 from tests.thorough import examples
+from tests.waits import auntil
 
-from .contract import SECONDS, until
+from .contract import SECONDS
 from .rosters import ROOM, RosterNode
 
 NODES = 3
@@ -89,10 +90,10 @@ class Group:
                 await self.machines[which].node.watch()
             case "cut":
                 machine.proxy.stop()
-                await until(lambda: not machine.node.roster.is_connected)
+                await auntil(lambda: not machine.node.roster.is_connected)
             case "mend":
                 machine.proxy.start()
-                await until(lambda: machine.node.roster.is_connected)
+                await auntil(lambda: machine.node.roster.is_connected)
             case "flush":
                 self._redis.client().flushall()
             case "miss":
@@ -133,7 +134,7 @@ def test_nobody_joins_twice_and_nobody_stays_behind(redis: RedisServer, steps: l
 
                 everybody = {user for machine in group.machines for user in machine.users}
                 key = f"{{{group.prefix}broadcaster}}:member:{ROOM}"
-                await until(
+                await auntil(
                     lambda: group.is_calm() and {user.decode() for user in admin.hkeys(key)} == everybody
                 )
             finally:

@@ -14,8 +14,8 @@ import pytest
 from broadcaster.cluster.redis_bus import RedisBus
 from broadcaster.cluster.redis_journal import RedisJournal
 from tests.drivers.redis_servers import Cluster, Watched, cluster, watched
+from tests.waits import auntil
 
-from .contract import until
 from .journals import KEEPING, TOPIC, JournalNode
 
 QUICK = 0.3
@@ -89,14 +89,14 @@ class Telling:
 
         coming = asyncio.create_task(asyncio.to_thread(trouble))
         await self.tell(500, enough=are_deaf)
-        await until(are_deaf)
+        await auntil(are_deaf)
         await coming
         await self.tell(20)
-        await until(lambda: all(node.journal.is_connected and node.bus.is_connected for node in self.nodes))
+        await auntil(lambda: all(node.journal.is_connected and node.bus.is_connected for node in self.nodes))
         while not await self._are_well():
             pass
         await self.tell(20)
-        await until(lambda: all(self._last <= {*node.told} for node in self.nodes))
+        await auntil(lambda: all(self._last <= {*node.told} for node in self.nodes))
 
     def is_whole(self, told: list[str]) -> bool:
         """Whether all came once, and in order as far as one node recorded it."""
@@ -110,7 +110,7 @@ class Telling:
         """Return, once both are told of what each records now, whether that is without a gap."""
         before = [(node, len(node.told)) for node in self.nodes]
         await self.tell(2)
-        await until(
+        await auntil(
             lambda: all("gap" in node.told[since:] or self._last <= {*node.told} for node, since in before)
         )
         return not any("gap" in node.told[since:] for node, since in before)
@@ -131,19 +131,19 @@ async def test_a_shard_that_is_away_stops_no_other(shards: Cluster) -> None:
             await one.follow(topic)
             await other.follow(topic)
         shards.proxies[1].stop()
-        await until(lambda: not one.journal.is_connected and not other.journal.is_connected)
+        await auntil(lambda: not one.journal.is_connected and not other.journal.is_connected)
 
         for topic in SPREAD:
             one.record(topic, topic=topic)
         await asyncio.gather(*one.journal.told())
 
-        await until(lambda: all(other.told_of.get(topic) == [topic] for topic in there))
+        await auntil(lambda: all(other.told_of.get(topic) == [topic] for topic in there))
         assert sorted(one.delayed) == sorted(away)
         assert await one.recall("1-0", away[0]) is None
         assert not one.journal.is_connected
         shards.proxies[1].start()
-        await until(lambda: all(other.told_of.get(topic) == [topic] for topic in away))
-        await until(lambda: one.journal.is_connected and other.journal.is_connected)
+        await auntil(lambda: all(other.told_of.get(topic) == [topic] for topic in away))
+        await auntil(lambda: one.journal.is_connected and other.journal.is_connected)
     shards.wait()
 
 
@@ -158,14 +158,14 @@ async def test_a_shard_that_nobody_needs_may_be_away(
         shards.proxies[1].stop()
 
         one.record("2")
-        await until(lambda: one.told == ["2"])
+        await auntil(lambda: one.told == ["2"])
 
         assert one.journal.is_connected
         assert "histories cannot be read" not in caplog.text
         one.record("3", topic=elsewhere)
-        await until(lambda: not one.journal.is_connected)
+        await auntil(lambda: not one.journal.is_connected)
         shards.proxies[1].start()
-        await until(lambda: one.journal.is_connected)
+        await auntil(lambda: one.journal.is_connected)
     shards.wait()
 
 
@@ -185,8 +185,8 @@ async def test_a_cluster_of_which_nobody_answers_keeps_nobody_waiting(shards: Cl
         for proxy in shards.proxies:
             proxy.start()
 
-        await until(lambda: other.told == ["1"])
-        await until(lambda: one.journal.is_connected)
+        await auntil(lambda: other.told == ["1"])
+        await auntil(lambda: one.journal.is_connected)
         assert await one.follow() == other.ids[0]
         await one.close()
     shards.wait()
@@ -196,7 +196,7 @@ async def test_a_history_whose_slot_moves_goes_on(shards: Cluster, caplog: pytes
     prefix = at_the_first(shards)
     async with pair(shards.url, prefix) as (one, other):
         one.record("begin", keeping=PLENTY)
-        await until(lambda: other.told == ["begin"])
+        await auntil(lambda: other.told == ["begin"])
         others = [topic for topic in SPREAD if shards.owner(prefix + topic) == 0]
 
         telling = Telling(one, other)

@@ -12,8 +12,9 @@ from broadcaster.cluster.bus import Bus
 from broadcaster.cluster.redis import redis_group
 from broadcaster.cluster.roster import Roster
 from broadcaster.protocol.elsewhere import Change
+from tests.waits import auntil
 
-from .contract import SECONDS, Hearer, until
+from .contract import SECONDS, Hearer
 from .rosters import ROOM, RosterNode
 
 __all__ = ["QUICK", "TOPICS", "Node", "Pair", "pair"]
@@ -47,7 +48,7 @@ class Node:
         try:
             return await self.roster.users(ROOM)
         except OSError:
-            await until(lambda: self.roster.is_connected)
+            await auntil(lambda: self.roster.is_connected)
             return []
 
     async def close(self) -> None:
@@ -76,7 +77,7 @@ class Pair:
             return len(deaf) == len(self._troubled)
 
         await asyncio.to_thread(trouble)
-        await until(are_deaf)
+        await auntil(are_deaf)
         _logger.info("noticed after %.1f s", asyncio.get_running_loop().time() - began)
 
         # Nobody waits for Redis.
@@ -88,18 +89,18 @@ class Pair:
         began = asyncio.get_running_loop().time()
         await asyncio.to_thread(mend)
         async with asyncio.timeout(SECONDS):
-            await until(lambda: all(node.hearer.interruptions >= gaps for node in self._troubled))
+            await auntil(lambda: all(node.hearer.interruptions >= gaps for node in self._troubled))
             await self.is_well()
         _logger.info("heard again after %.1f s", asyncio.get_running_loop().time() - began)
 
     async def is_well(self) -> None:
         """Return when each hears the other on all topics, and knows who is there."""
-        await until(lambda: self.node.is_connected and self.other.is_connected)
+        await auntil(lambda: self.node.is_connected and self.other.is_connected)
         for speaker, hearer in ((self.node, self.other), (self.other, self.node)):
             word = b"%d" % next(self._number)
             for topic in TOPICS:
                 speaker.bus.publish(topic, word)
-            await until(lambda: all(word in hearer.hearer.of(topic) for topic in TOPICS))  # noqa: B023
+            await auntil(lambda: all(word in hearer.hearer.of(topic) for topic in TOPICS))  # noqa: B023
         self.node.roster.report(ROOM, Change(1, {"ann": {}}), tell=False)
         self.other.roster.report(ROOM, Change(1, {"bob": {}}), tell=False)
         async with asyncio.timeout(SECONDS):

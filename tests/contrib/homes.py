@@ -26,7 +26,8 @@ from broadcaster import AnonymousEvent, BroadcastManager, Member, SignIn
 from broadcaster.context import socket_of_request
 from broadcaster.signing import Credentials
 from broadcaster.testing import capture
-from tests.server.clients import SECONDS, wait_until
+from tests.server.clients import SECONDS
+from tests.waits import until
 
 __all__ = ["CREDENTIALS", "HomeContract", "make_broadcast", "parts", "said", "serving_asgi", "serving_wsgi"]
 
@@ -337,7 +338,7 @@ def serving_asgi(app: Any) -> Iterator[str]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         try:
-            wait_until(lambda: server.started or not thread.is_alive())
+            until(lambda: server.started or not thread.is_alive())
             assert server.started, "the application did not start"
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:

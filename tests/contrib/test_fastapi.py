@@ -16,7 +16,8 @@ from broadcaster.server import AsgiServer
 from broadcaster.testing import capture
 from tests.contrib.homes import HomeContract, asaid, make_broadcast, parts, said, serving_asgi
 from tests.contrib.test_starlette import ANN, QUESTION, ClosedDriver, with_impossible_rule
-from tests.server.clients import APP, wait_until
+from tests.server.clients import APP
+from tests.waits import until
 
 
 def user_of(x_user: Annotated[str | None, Header()] = None) -> str | None:
@@ -210,6 +211,6 @@ def test_a_background_task_and_a_mounted_application_know_the_sender(broadcast: 
     app.mount("/inner", inner)
     with serving_asgi(app) as url:
         httpx.get(f"{url}/inner/", headers={"X-Socket-ID": "12.34"})
-        wait_until(lambda: len(heard) == 2)
+        until(lambda: len(heard) == 2)
 
     assert heard == ["12.34", "12.34"]

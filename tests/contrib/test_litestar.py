@@ -22,7 +22,7 @@ from broadcaster.contrib.litestar import BroadcastingPlugin
 from broadcaster.testing import capture
 from tests.contrib.homes import HomeContract, asaid, make_broadcast, parts, said, serving_asgi
 from tests.contrib.test_starlette import ANN, QUESTION, ClosedDriver, with_impossible_rule
-from tests.server.clients import wait_until
+from tests.waits import until
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -197,6 +197,6 @@ def test_a_background_task_and_a_mounted_application_know_the_sender(broadcast: 
     with browsing(app) as http:
         for path in ("/", "/inner"):
             http.get(path, headers={"X-Socket-ID": "12.34"})
-        wait_until(lambda: len(heard) == 2)
+        until(lambda: len(heard) == 2)
 
     assert heard == ["12.34", "12.34"]

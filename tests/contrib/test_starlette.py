@@ -20,7 +20,8 @@ from broadcaster.contrib.starlette import Broadcasting, SocketMiddleware
 from broadcaster.drivers.null import NullDriver
 from broadcaster.server import AsgiServer
 from tests.contrib.homes import HomeContract, asaid, parts, said, serving_asgi
-from tests.server.clients import APP, SECONDS, wait_until
+from tests.server.clients import APP, SECONDS
+from tests.waits import until
 
 QUESTION = {"socket_id": "1.2", "channel_name": "private-users.ann"}
 ANN = {"X-User": "ann"}
@@ -179,6 +180,6 @@ def test_a_background_task_knows_the_sender(broadcast: BroadcastManager) -> None
 
     with serving_asgi(make_app(broadcast, Route("/", endpoint))) as url:
         httpx.get(url, headers={"X-Socket-ID": "12.34"})
-        wait_until(lambda: bool(heard))
+        until(lambda: bool(heard))
 
     assert heard == ["12.34"]

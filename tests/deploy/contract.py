@@ -20,10 +20,10 @@ from websockets.sync.client import ClientConnection, connect
 
 from broadcaster import AnonymousEvent, BroadcastManager
 from broadcaster.client import Client, Incoming, Listener
-from tests.cluster.contract import until
 from tests.ports import free_port
 from tests.server.clients import APP, CREDENTIALS
 from tests.server.clients import Client as Browser
+from tests.waits import auntil
 
 from .nodes import Node, node_of, nodes
 
@@ -157,7 +157,7 @@ class ProxyContract(ABC):
             joined = await _join(site, open_ones, 4)
             before = [client.socket_id for client, _ in joined]
             await asyncio.to_thread(first.end, signal.SIGKILL)
-            await until(lambda: sum(client.socket_id not in before for client, _ in joined) == 2)
+            await auntil(lambda: sum(client.socket_id not in before for client, _ in joined) == 2)
             for client, _ in joined:
                 async with asyncio.timeout(SECONDS):
                     await client.private("orders").joined.wait()

@@ -14,7 +14,8 @@ from pathlib import Path
 from broadcaster.protocol.limits import Limits
 from tests.drivers.redis_servers import RedisServer
 from tests.e2e.children import START, STOP, Child
-from tests.server.clients import APP, Client, plain, wait_until
+from tests.server.clients import APP, Client, plain
+from tests.waits import until
 
 __all__ = ["Node", "clean_environment", "node_of", "nodes"]
 
@@ -58,7 +59,7 @@ class Node:
         command = [sys.executable, "-m", "broadcaster", "serve", "--trusted-proxy", "127.0.0.1", "--port"]
         self._child = Child(*command, str(self.port), env=env, stdout=None)
         self.port = int(self._child.hear(r"listening on http://127\.0\.0\.1:(\d+)", seconds=START)[1])
-        wait_until(lambda: plain(self.port, "GET", "/readyz").status == 200, seconds=START)
+        until(lambda: plain(self.port, "GET", "/readyz").status == 200, seconds=START)
 
     def end(self, how: signal.Signals, *, seconds: float = STOP) -> int | None:
         """End it with the signal *how* and return its exit code; None if that has been done."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from broadcaster.server import Bounds
 from tests.e2e.children import START, Child
 from tests.ports import free_port
-from tests.server.clients import wait_until
+from tests.waits import until
 
 from .contract import Address, ProxyContract, Site
 from .files import DEPLOY
@@ -34,7 +34,7 @@ class TestCaddy(ProxyContract):
         }
         child = Child("caddy", "run", *RUN, env=env, stdout=None)
         try:
-            wait_until(lambda: _answers(site), seconds=START)
+            until(lambda: _answers(site), seconds=START)
             yield
         finally:
             child.end(signal.SIGTERM)

@@ -16,7 +16,8 @@ import pytest
 
 from tests.e2e.children import START, Child
 from tests.ports import free_port
-from tests.server.clients import APP, client, plain, wait_until
+from tests.server.clients import APP, client, plain
+from tests.waits import until
 
 from .files import DEPLOY, ROOT, compose, dockerfile, interpolated
 from .nodes import clean_environment
@@ -125,7 +126,7 @@ def started() -> Iterator[Started]:
             words = _at_free_port(service(name)["command"])
             child = all_of_it.start(name, sys.executable, "-m", "broadcaster", *words)
             all_of_it.ports[name] = port = _port(child, r"listening on http://127\.0\.0\.1:(\d+)")
-            wait_until(lambda port=port: plain(port, "GET", "/readyz").status == 200, seconds=START)  # type: ignore[misc]
+            until(lambda port=port: plain(port, "GET", "/readyz").status == 200, seconds=START)  # type: ignore[misc]
         words = _at_free_port(service("app")["command"])
         where = ["--app-dir", str(ROOT / "examples")]
         child = all_of_it.start("app", sys.executable, "-m", words[0], *where, *words[1:])
@@ -147,7 +148,7 @@ def _start_redis(started: Started) -> None:
         result = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False, env=env)
         return result.stdout == b"PONG\n"
 
-    wait_until(answers, seconds=START)
+    until(answers, seconds=START)
 
 
 def _at_free_port(words: list[str]) -> list[str]:

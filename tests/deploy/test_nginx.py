@@ -13,7 +13,7 @@ import pytest
 from broadcaster.protocol.limits import Limits
 from broadcaster.server import Bounds
 from tests.e2e.children import START, Child
-from tests.server.clients import wait_until
+from tests.waits import until
 
 from .contract import Address, Certificate, ProxyContract, Site
 from .files import DEPLOY, compose
@@ -53,7 +53,7 @@ class TestNginx(ProxyContract):
             "nginx", "-p", str(folder), "-e", "stderr", "-c", str(main_file(folder)), *daemon, stdout=None
         )
         try:
-            wait_until(lambda: _answers(site), seconds=START)
+            until(lambda: _answers(site), seconds=START)
             yield
         finally:
             child.end(signal.SIGTERM)
@@ -64,7 +64,7 @@ class TestNginx(ProxyContract):
 
         site.status("/apps/3/channels?auth_key=k&auth_signature=hush")
 
-        wait_until(lambda: "/apps/3/channels" in (tmp_path / "access.log").read_text())
+        until(lambda: "/apps/3/channels" in (tmp_path / "access.log").read_text())
         assert "hush" not in (tmp_path / "access.log").read_text()
 
 

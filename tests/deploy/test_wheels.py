@@ -12,8 +12,6 @@ from tests.deploy.nodes import clean_environment
 SECONDS = 300.0
 COMPILED = "broadcaster/server/_outbox.abi3.so"
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the names are those of Linux")
-
 
 def wheel(folder: Path, **variables: str) -> Path:
     """Build a wheel into *folder*."""
@@ -42,12 +40,12 @@ def accelerated(built: Path, folder: Path) -> str:
 def test_a_wheel_for_this_machine_has_the_part_in_c(tmp_path: Path) -> None:
     built = wheel(tmp_path / "dist")
 
-    assert "-cp311-abi3-linux_" in built.name
+    assert "-cp311-abi3-" in built.name
     assert accelerated(built, tmp_path / "installed") == "True"
 
 
 @pytest.mark.parametrize(
-    "variables", [{"BROADCAST_PURE_PYTHON": "1"}, {"CC": "/bin/false"}], ids=["not wanted", "no compiler"]
+    "variables", [{"BROADCAST_PURE_PYTHON": "1"}, {"CC": "false"}], ids=["not wanted", "no compiler"]
 )
 def test_a_wheel_without_it_runs_everywhere(tmp_path: Path, variables: dict[str, str]) -> None:
     built = wheel(tmp_path / "dist", **variables)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,12 +41,11 @@ class Loopback:
     def __init__(self, port: int = 0) -> None:
         self.requests: list[Request] = []
         self.connections = 0
-        self.arrived = threading.Event()
+        self._changed = threading.Condition()
         self._answers: list[Answer | None] = []
         self._silent = False
         self._dripping = False
         self._speak = threading.Event()
-        self._lock = threading.Lock()
         self._server: _Server
         self._thread: threading.Thread
         self._port = port
@@ -93,17 +91,16 @@ class Loopback:
 
     def wait_for_requests(self, count: int) -> None:
         """Return when that many requests have arrived."""
-        deadline = time.monotonic() + SECONDS
-        while len(self.requests) < count:
-            assert time.monotonic() < deadline, f"{len(self.requests)} of {count} requests arrived"
-            self.arrived.wait(0.01)
+        with self._changed:
+            arrived = self._changed.wait_for(lambda: len(self.requests) >= count, SECONDS)
+            assert arrived, f"{len(self.requests)} of {count} requests arrived"
 
     def take(self, request: Request) -> Answer | None:
         """Note a request and find its answer; None is to hang up."""
-        with self._lock:
+        with self._changed:
             self.requests.append(request)
             answer = self._answers.pop(0) if self._answers else self.respond(request)
-        self.arrived.set()
+            self._changed.notify_all()
         if self._silent:
             self._speak.wait(SECONDS)
             return None
@@ -120,7 +117,7 @@ class Loopback:
 
     def opened(self) -> None:
         """Count a connection."""
-        with self._lock:
+        with self._changed:
             self.connections += 1
 
     def __enter__(self) -> Self:

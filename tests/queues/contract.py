@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -18,19 +17,11 @@ from broadcaster.messages import Message
 from broadcaster.queues.base import Queue
 from broadcaster.queues.envelopes import Envelope, open_envelope
 from broadcaster.queues.failed import FailedStore
+from tests.waits import until
 
-__all__ = ["SECONDS", "Drivers", "QueueContract", "Scripted", "envelope", "until"]
+__all__ = ["SECONDS", "Drivers", "QueueContract", "Scripted", "envelope"]
 
 SECONDS = 20.0
-
-
-def until(condition: Callable[[], Any], *, every: float = 0.002) -> Any:
-    """Return what *condition* returns once that is true, asking *every* so often; fail if that is late."""
-    deadline, changed = time.monotonic() + SECONDS, threading.Event()
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "the condition did not come true"
-        changed.wait(every)
-    return found
 
 
 def envelope(number: int = 1, **how: Any) -> Envelope:

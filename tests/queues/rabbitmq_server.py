@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +14,7 @@ from typing import Self
 import pika
 
 from tests.ports import free_port
+from tests.waits import until
 
 SECONDS = 60.0
 
@@ -68,10 +68,8 @@ class RabbitServer:
                         command, env=os.environ | environment, stdout=out, stderr=out, start_new_session=True
                     )
                 )
-        deadline = time.monotonic() + SECONDS
-        while not self._answers():
-            assert self._running[-1].poll() is None, (self._folder / "out").read_text("utf-8")
-            assert time.monotonic() < deadline, "RabbitMQ does not answer"
+        until(lambda: self._answers() or self._running[-1].poll() is not None)
+        assert self._running[-1].poll() is None, (self._folder / "out").read_text("utf-8")
 
     def stop(self) -> None:
         """Kill it, with all that belongs to it."""

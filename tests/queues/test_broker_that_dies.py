@@ -14,10 +14,11 @@ from broadcaster.errors import DeliveryError
 from broadcaster.queues.dramatiq import DramatiqQueue, make_broker
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
-from tests.queues.contract import SECONDS, Drivers, envelope, until
+from tests.queues.contract import SECONDS, Drivers, envelope
 from tests.queues.rabbitmq_server import RabbitServer
 from tests.queues.workers import work, working
 from tests.queues.working_program import working as program
+from tests.waits import until
 
 pytestmark = pytest.mark.usefixtures("litter")
 

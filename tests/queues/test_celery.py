@@ -25,10 +25,11 @@ from broadcaster.queues.failed import FailedStore
 from broadcaster.queues.outcomes import Verdict
 from broadcaster.queues.working import WorkedQueue, WorkOptions
 from tests.drivers.redis_servers import RedisServer
-from tests.queues.contract import SECONDS, Drivers, QueueContract, envelope, until
+from tests.queues.contract import SECONDS, Drivers, QueueContract, envelope
 from tests.queues.patience import PatienceContract
 from tests.queues.rabbitmq_server import RabbitServer
 from tests.queues.workers import WorkerContract, work, working
+from tests.waits import until
 
 
 class TestCeleryQueue(PatienceContract, QueueContract):

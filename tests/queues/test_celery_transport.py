@@ -11,8 +11,9 @@ import pytest
 
 from broadcaster.queues.celery import CeleryQueue, _application
 from tests.drivers.redis_servers import RedisServer
-from tests.queues.contract import Drivers, envelope, until
+from tests.queues.contract import Drivers, envelope
 from tests.queues.workers import working
+from tests.waits import until
 
 LINE = "broadcaster:celery:default"
 HELD = "broadcaster:celery:unacked"

@@ -23,10 +23,11 @@ from broadcaster.queues.failed import FailedStore, MemoryFailedStore
 from broadcaster.queues.outcomes import Verdict
 from broadcaster.queues.working import Size, WorkOptions
 from tests.drivers.redis_servers import RedisServer
-from tests.queues.contract import SECONDS, Drivers, QueueContract, away, envelope, until
+from tests.queues.contract import SECONDS, Drivers, QueueContract, away, envelope
 from tests.queues.patience import PatienceContract
 from tests.queues.rabbitmq_server import RabbitServer
 from tests.queues.workers import work, working
+from tests.waits import until
 
 
 def eta(message: bytes) -> float:

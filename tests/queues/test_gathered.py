@@ -7,7 +7,8 @@ import pytest
 
 from broadcaster.errors import DeliveryError
 from broadcaster.queues._gathered import Gathered
-from tests.queues.contract import SECONDS, until
+from tests.queues.contract import SECONDS
+from tests.waits import until
 
 
 def full() -> DeliveryError:

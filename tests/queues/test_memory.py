@@ -14,7 +14,8 @@ from broadcaster.queues.base import Queue
 from broadcaster.queues.failed import FailedStore
 from broadcaster.queues.memory import MemoryQueue
 from tests.programs import python
-from tests.queues.contract import SECONDS, Drivers, QueueContract, Scripted, envelope, until
+from tests.queues.contract import SECONDS, Drivers, QueueContract, Scripted, envelope
+from tests.waits import until
 
 
 class TestMemoryQueue(QueueContract):

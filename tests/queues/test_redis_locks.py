@@ -8,7 +8,8 @@ import pytest
 from broadcaster.errors import DeliveryError
 from broadcaster.queues.redis_locks import RedisLocks
 from tests.drivers.redis_servers import RedisServer
-from tests.queues.contract import envelope, until
+from tests.queues.contract import envelope
+from tests.waits import until
 
 
 def test_a_lock_is_held_by_one_until_it_is_given_back(redis_server: RedisServer) -> None:

@@ -19,10 +19,11 @@ from broadcaster.queues.outcomes import Verdict
 from broadcaster.queues.rq import RqQueue, deliver
 from broadcaster.queues.working import Size, WorkedQueue
 from tests.drivers.redis_servers import RedisServer
-from tests.queues.contract import SECONDS, Drivers, QueueContract, envelope, until
+from tests.queues.contract import SECONDS, Drivers, QueueContract, envelope
 from tests.queues.patience import PatienceContract
 from tests.queues.test_memory import Held
 from tests.queues.workers import WorkerContract, work, working
+from tests.waits import until
 
 
 class TestRqQueue(PatienceContract, QueueContract):

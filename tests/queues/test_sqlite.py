@@ -20,8 +20,9 @@ from broadcaster.queues.outcomes import Outcome, Verdict
 from broadcaster.queues.retries import retry
 from broadcaster.queues.sqlite import SqliteQueue
 from broadcaster.queues.working import WorkedQueue, WorkOptions
-from tests.queues.contract import SECONDS, Drivers, QueueContract, away, envelope, until
+from tests.queues.contract import SECONDS, Drivers, QueueContract, away, envelope
 from tests.queues.worked_shop import Shop
+from tests.waits import until
 
 
 @contextmanager

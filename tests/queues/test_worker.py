@@ -16,8 +16,9 @@ from broadcaster.queues import _sqlite_file
 from broadcaster.queues.outcomes import Outcome, Verdict
 from broadcaster.queues.sqlite import SqliteQueue
 from broadcaster.queues.working import Size, Worker, WorkOptions
-from tests.queues.contract import SECONDS, Drivers, Scripted, envelope, until
+from tests.queues.contract import SECONDS, Drivers, Scripted, envelope
 from tests.queues.worked_shop import Shop
+from tests.waits import until
 
 
 class Gate(Scripted):

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from broadcaster.queues import _celery_broker, _rq_lines
-from tests.queues.contract import SECONDS, until
+from tests.queues.contract import SECONDS
 from tests.queues.worked_shop import SQLITE, Shop
+from tests.waits import until
 
 _DRAMATIQ = """
 from functools import partial
@@ -80,12 +81,13 @@ def test_a_worker_ends_when_it_has_done_what_it_may(shop: Shop) -> None:
 
 
 def test_a_signal_under_load_loses_nothing(shop: Shop) -> None:
-    items = sorted(f"slow-{number}" for number in range(300))
+    items = [*(f"at-once-{number}" for number in range(5)), *(f"wait-{number:03}" for number in range(295))]
     shop.send_from_here(*items)
 
     with shop.work("--concurrency", "2") as first:
         shop.until("delivered", count=5)
         first.send_signal(signal.SIGTERM)
+        shop.let_go()
         assert first.wait(SECONDS) == 0
     done = len(shop.lines("delivered"))
     with shop.work("--concurrency", "2", "--stop-when-empty") as second:

@@ -9,18 +9,23 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tests.programs import broadcaster
-from tests.queues.contract import until
+from tests.waits import until
 
 __all__ = ["Shop"]
 
+_ROOT = str(Path(__file__).parents[2])
+
 _APPLICATION = '''
 import os
-import time
+import sys
 from pathlib import Path
 from typing import ClassVar
 
 from broadcaster import BroadcastManager, DeliveryError, Event, Settings, ShouldQueue
 from broadcaster.drivers.base import BlockingDriver
+
+sys.path.append({root!r})
+from tests.waits import until
 
 FOLDER = Path(__file__).parent
 
@@ -38,13 +43,8 @@ class Pages(BlockingDriver):
             os.kill(os.getpid(), 9)
         if "refuse" in message.data:
             raise DeliveryError("refused", driver="pages")
-        if "slow" in message.data:
-            # What a peer takes for its answer: it is the driver that is slow, and no test that waits.
-            time.sleep(0.002)
-        deadline = time.monotonic() + 60
-        while "wait" in message.data and not (FOLDER / "let-go").exists():
-            assert time.monotonic() < deadline, "nobody let it go"
-            time.sleep(0.005)
+        if "wait" in message.data:
+            until((FOLDER / "let-go").exists)
         said(f"delivered {message.data}")
 
 
@@ -94,7 +94,8 @@ class Shop:
 
     def __init__(self, folder: Path, queue: str = SQLITE) -> None:
         self.folder = folder
-        (folder / "shop.py").write_text(_APPLICATION.replace("{queue}", queue))
+        application = _APPLICATION.replace("{queue}", queue).replace("{root!r}", repr(_ROOT))
+        (folder / "shop.py").write_text(application)
 
     def send(self, *items: str, by: str = "send") -> int:
         """Send an event for each of *items* from a process of its own; return its exit status."""

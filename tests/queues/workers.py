@@ -22,7 +22,8 @@ from broadcaster.queues.outcomes import Outcome
 from broadcaster.queues.working import WorkedQueue, WorkOptions
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
-from tests.queues.contract import SECONDS, Drivers, envelope, until
+from tests.queues.contract import SECONDS, Drivers, envelope
+from tests.waits import until
 
 __all__ = ["WorkerContract", "work", "working"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -19,6 +19,7 @@ from websockets.typing import Origin
 from broadcaster import AnonymousEvent, BroadcastManager, Settings
 from broadcaster.server import App, AsgiServer, ServerThread
 from broadcaster.signing import Credentials, body_digest
+from tests.waits import until
 
 APP = App(id="3", key="278d425bdf160c739803", secret="7ad3773142a6692b25b8")
 CREDENTIALS = Credentials(APP.key, APP.secret)
@@ -158,15 +159,6 @@ def is_cut(connection: socket.socket, data: bytes) -> bool:
         return True
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = SECONDS) -> None:
-    """Return when *condition* holds; fail when it does not within *seconds*."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        # Not at once again: it would keep the core from what it waits for.
-        time.sleep(0.001)
-
-
 @contextmanager
 def stalled(port: int, channel: str) -> Iterator[socket.socket]:
     """A connection that subscribes to *channel* and then never reads."""
@@ -176,7 +168,7 @@ def stalled(port: int, channel: str) -> Iterator[socket.socket]:
         connection.sendall(b"GET /app/" + APP.key.encode() + b"?protocol=7 HTTP/1.1\r\n" + UPGRADE)
         assert connection.recv(65_536).startswith(b"HTTP/1.1 101 ")
         connection.sendall(Frame(Opcode.TEXT, subscribe).serialize(mask=True))
-        wait_until(lambda: channel in call(port, "GET", "/apps/3/channels").json["channels"])
+        until(lambda: channel in call(port, "GET", "/apps/3/channels").json["channels"])
         yield connection
 
 

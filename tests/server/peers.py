@@ -11,7 +11,8 @@ from typing import Any
 from broadcaster.cluster.redis import redis_group
 from broadcaster.server import App, ServerThread
 from tests.drivers.proxy import Proxy
-from tests.server.clients import APP, CREDENTIALS, Client, call, client, plain, wait_until
+from tests.server.clients import APP, CREDENTIALS, Client, call, client, plain
+from tests.waits import until
 
 PREFIX = "shop-database-"
 OTHER = App(id="9", key="other", secret="other-secret")
@@ -23,20 +24,20 @@ def node(url: str, **options: Any) -> Iterator[ServerThread]:
     """A node that hears the others, on the Redis at *url*."""
     group = redis_group(url, prefix=PREFIX, **options)
     with ServerThread(APPS, port=0, group=group) as server:
-        wait_until(lambda: plain(server.port, "GET", "/readyz").status == 200)
+        until(lambda: plain(server.port, "GET", "/readyz").status == 200)
         yield server
 
 
 def cut(proxy: Proxy, server: ServerThread) -> None:
     """Take the Redis from *server*; return when it has noticed."""
     proxy.stop()
-    wait_until(lambda: plain(server.port, "GET", "/readyz").status == 503)
+    until(lambda: plain(server.port, "GET", "/readyz").status == 503)
 
 
 def mend(proxy: Proxy, server: ServerThread) -> None:
     """Give *server* its Redis back; return when it hears the others again."""
     proxy.start()
-    wait_until(lambda: plain(server.port, "GET", "/readyz").status == 200)
+    until(lambda: plain(server.port, "GET", "/readyz").status == 200)
 
 
 @contextmanager

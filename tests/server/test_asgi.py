@@ -20,16 +20,8 @@ from broadcaster import AnonymousEvent, BroadcastManager, ConfigurationError, De
 from broadcaster.protocol.limits import Limits
 from broadcaster.server import AsgiServer
 from broadcaster.server.asgi import Event
-from tests.server.clients import (
-    APP,
-    SECONDS,
-    Client,
-    call,
-    client,
-    flood_until_one_is_left,
-    plain,
-    wait_until,
-)
+from tests.server.clients import APP, SECONDS, Client, call, client, flood_until_one_is_left, plain
+from tests.waits import until
 
 
 @contextmanager
@@ -41,7 +33,7 @@ def serving(application: object) -> Iterator[int]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
-        wait_until(lambda: server.started or not thread.is_alive())
+        until(lambda: server.started or not thread.is_alive())
         yield listener.getsockname()[1]
     finally:
         server.should_exit = True

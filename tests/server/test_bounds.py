@@ -12,7 +12,8 @@ import trustme
 
 from broadcaster import ConfigurationError
 from broadcaster.server import Bounds, ServerThread, Tls
-from tests.server.clients import APP, flood_until_one_is_left, is_cut, raw, read_all, wait_until
+from tests.server.clients import APP, flood_until_one_is_left, is_cut, raw, read_all
+from tests.waits import until
 
 
 @contextmanager
@@ -50,7 +51,7 @@ def test_a_client_that_takes_its_time_over_a_request_is_cut_off(said: bytes) -> 
 
 def test_a_client_that_sends_a_byte_now_and_then_wins_no_time() -> None:
     with bounded(request_seconds=0.5) as server, raw(server.port) as connection:
-        wait_until(lambda: is_cut(connection, b"x"))
+        until(lambda: is_cut(connection, b"x"))
 
 
 def test_a_connection_that_asks_nothing_more_is_closed() -> None:

@@ -9,8 +9,8 @@ from websockets.exceptions import ConnectionClosed
 from broadcaster import AnonymousEvent, BroadcastManager, Settings
 from broadcaster.cluster.group import Group
 from broadcaster.server import Server
-from tests.cluster.contract import until
 from tests.server.clients import APP, CREDENTIALS, SECONDS
+from tests.waits import auntil
 
 
 def address(server: Server) -> str:
@@ -89,7 +89,7 @@ async def test_whoever_is_still_there_hears_who_has_left_and_what_is_sent() -> N
     broadcast = BroadcastManager(Settings(default="local"), server=server)
     async with asyncio.timeout(SECONDS), crowd(server, 8, "presence-room") as browsers:
         stopping = asyncio.create_task(server.stop(drain=1.0))
-        await until(lambda: server.connection_count == 7)
+        await auntil(lambda: server.connection_count == 7)
         await broadcast.asend(AnonymousEvent("late", on="presence-room"))
         heard = [[event async for event in events(one)] for one in browsers]
         await stopping

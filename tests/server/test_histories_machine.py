@@ -17,16 +17,18 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from broadcaster.cluster.journal import Journal
 from broadcaster.cluster.redis import redis_group
 from broadcaster.protocol.handshake import Refusal, Visit
 from broadcaster.protocol.limits import Limits
 from broadcaster.server.node import Node
 from broadcaster.server.session import Session
-from tests.cluster.contract import SECONDS, until
+from tests.cluster.contract import SECONDS
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
 from tests.server.clients import APP
 from tests.thorough import examples
+from tests.waits import auntil
 
 NODES = 3
 CLIENTS = 3
@@ -52,12 +54,18 @@ class Machine:
     """A place for one node after another, with its own way to Redis."""
 
     proxy: Proxy
+    journal: Journal
     node: Node
     is_cut: bool = False
     is_shaky: bool = False
     """Whether it may not have noticed yet that it was cut off, or no longer is."""
     taken: list[int] = field(default_factory=list)
     """What it took since all was calm."""
+
+    @property
+    def has_recorded_all(self) -> bool:
+        """Whether Redis has had all that it took; in a history it need not be, if more came after it."""
+        return self.journal.is_connected and not self.journal.told()
 
 
 class Browser:
@@ -142,10 +150,10 @@ class World:
     async def open(self) -> None:
         for machine in self.machines:
             machine.node.open()
-            await until(lambda machine=machine: machine.node.health("/readyz").status == 200)  # type: ignore[misc]
+            await auntil(lambda machine=machine: machine.node.health("/readyz").status == 200)  # type: ignore[misc]
         for browser in self.browsers:
             browser.connect(self.machines[0])
-            await until(lambda browser=browser: browser._last_id)  # type: ignore[misc]
+            await auntil(lambda browser=browser: browser._last_id)  # type: ignore[misc]
 
     async def take(self, what: str, which: int, who: int) -> None:
         machine, browser = self.machines[which], self.browsers[who]
@@ -185,8 +193,8 @@ class World:
         for machine in machines:
             heard = [len(browser.heard) for browser in browsers]
             fence = self.send(machine)
-            await until(lambda fence=fence: self._is_recorded(fence))  # type: ignore[misc]
-            await until(
+            await auntil(lambda machine=machine: machine.has_recorded_all)  # type: ignore[misc]
+            await auntil(
                 lambda heard=heard, fence=fence: all(  # type: ignore[misc]
                     browser.has(fence, since=since) for browser, since in zip(browsers, heard, strict=True)
                 )
@@ -232,14 +240,10 @@ class World:
                 came = browser.has(number, since=heard[who])
                 assert came or number in self.lost, f"{number} was missed in silence"
 
-    def _is_recorded(self, number: int) -> bool:
-        said = self._admin.xrevrange(f"{{{self._prefix}kept}}:history", count=KEPT.limits.history_events)
-        return any(f'"data":"{number}"'.encode() in fields[b""] for _, fields in said)
-
     def _machine(self) -> Machine:
         proxy = self._stack.enter_context(Proxy(self._redis.port))
         group = redis_group(self._redis.url(proxy.port), prefix=self._prefix, seconds=0.3)
-        return Machine(proxy, Node([KEPT], encode=str, group=group))
+        return Machine(proxy, group.journal, Node([KEPT], encode=str, group=group))
 
     async def _trouble(self, what: str, which: int) -> None:
         machine = self.machines[which]
@@ -248,7 +252,7 @@ class World:
                 await self._mend(machine)
             case "kill":
                 self._kill(which)
-                await until(lambda: self.machines[which].node.health("/readyz").status == 200)
+                await auntil(lambda: self.machines[which].node.health("/readyz").status == 200)
             case _:
                 self.repeated.update(machine.taken)
                 break_off = machine.proxy.stop if what == "cut" else machine.proxy.break_connections
@@ -258,7 +262,7 @@ class World:
 
     async def _mend(self, machine: Machine) -> None:
         await asyncio.to_thread(machine.proxy.start)
-        await until(lambda: machine.node.health("/readyz").status == 200)
+        await auntil(lambda: machine.node.health("/readyz").status == 200)
         machine.is_cut = False
 
     def _kill(self, which: int) -> None:

@@ -7,18 +7,8 @@ import pytest
 
 from broadcaster.server import Server, ServerThread
 from broadcaster.server.http import HttpConnection
-from tests.server.clients import (
-    APP,
-    SECONDS,
-    UPGRADE,
-    call,
-    client,
-    plain,
-    raw,
-    read_all,
-    signed,
-    wait_until,
-)
+from tests.server.clients import APP, SECONDS, UPGRADE, call, client, plain, raw, read_all, signed
+from tests.waits import auntil, until
 
 
 def signed_post(path: str, body: bytes) -> bytes:
@@ -121,7 +111,7 @@ async def test_a_client_that_leaves_its_answers_unread_gets_no_websocket() -> No
     handshake = f"GET /app/{APP.key}?protocol=7 HTTP/1.1\r\n".encode() + UPGRADE
     async with Server([APP], port=0) as server, asyncio.timeout(SECONDS):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        await asyncio.to_thread(wait_until, lambda: bool(server._transports._open))
+        await auntil(lambda: bool(server._transports._open))
         connection = next(iter(server._transports._open)).get_protocol()
         assert isinstance(connection, HttpConnection)
 
@@ -229,7 +219,7 @@ def test_a_connection_that_ends_or_becomes_a_websocket_is_no_work_for_the_garbag
             assert plain(server.port, "GET", "/up").status == 200
             assert plain(server.port, "GET", f"/app/{APP.key}").status == 426
 
-            wait_until(lambda: remaining() == before)
+            until(lambda: remaining() == before)
             assert browser.is_alive()
     finally:
         gc.enable()

@@ -13,8 +13,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from broadcaster import AnonymousEvent, BroadcastManager, ConfigurationError, DeliveryError, Settings
 from broadcaster.protocol.limits import Limits
 from broadcaster.server import App, Server
-from tests.cluster.contract import until
 from tests.server.clients import APP, SECONDS, UPGRADE
+from tests.waits import auntil
 
 
 @pytest.fixture
@@ -93,11 +93,11 @@ async def test_who_was_accepted_before_the_end_is_answered_let_in_and_sent_away(
     server = Server([APP], port=0)
     await server.start()
     openings = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]
-    await until(lambda: len(server._transports._open) == 3)
+    await auntil(lambda: len(server._transports._open) == 3)
 
     async with asyncio.timeout(SECONDS):
         stopping = asyncio.create_task(server.stop(grace=1.5, drain=1.0))
-        await until(lambda: not server._listening.is_open)
+        await auntil(lambda: not server._listening.is_open)
         answers = []
         for path, (reader, writer) in zip(("/readyz", "/livez"), openings, strict=False):
             writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())

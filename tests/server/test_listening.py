@@ -11,7 +11,9 @@ from broadcaster.server.listening import Listening, bind
 
 SECONDS = 5.0
 
-only_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not share")
+only_linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux shares them among sockets of a port"
+)
 
 
 @contextmanager

@@ -2,7 +2,6 @@ import asyncio
 import json
 import re
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -22,18 +21,9 @@ from broadcaster.server import Admin, App, ServerThread, Webhook
 from broadcaster.signing import Credentials
 from tests.drivers.redis_servers import RedisServer
 from tests.programs import python
-from tests.server.clients import (
-    APP,
-    SECONDS,
-    UPGRADE,
-    call,
-    client,
-    flood_until_one_is_left,
-    plain,
-    raw,
-    wait_until,
-)
+from tests.server.clients import APP, SECONDS, UPGRADE, call, client, flood_until_one_is_left, plain, raw
 from tests.server.receiver import receiving
+from tests.waits import until
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0,text/plain;version=0.0.4;q=0.5"
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "monitor-the-server.md"
@@ -55,9 +45,7 @@ class Watched:
         return None
 
     def becomes(self, value: float, name: str, **labels: str) -> None:
-        deadline = time.monotonic() + SECONDS
-        while (found := self.value(name, **labels)) != value:
-            assert time.monotonic() < deadline, (name, labels, found, value)
+        until(lambda: self.value(name, **labels) == value)
 
 
 def scrape(port: int, accept: str = "") -> tuple[str, str]:
@@ -253,7 +241,7 @@ def test_a_slow_reader_is_counted(watched: Watched) -> None:
 
 
 def test_the_lateness_of_the_loop_is_measured(watched: Watched) -> None:
-    wait_until(lambda: bool(watched.value("broadcaster_event_loop_lag_seconds_count")))
+    until(lambda: bool(watched.value("broadcaster_event_loop_lag_seconds_count")))
 
 
 def test_what_is_running_is_told(watched: Watched) -> None:

@@ -10,7 +10,8 @@ from websockets.typing import Origin
 from broadcaster import AnonymousEvent, BroadcastManager, Settings, current_socket
 from broadcaster.protocol.limits import Limits
 from broadcaster.server import App, ServerThread
-from tests.server.clients import APP, SECONDS, call, client, plain, raw, read_all, wait_until
+from tests.server.clients import APP, SECONDS, call, client, plain, raw, read_all
+from tests.waits import until
 
 
 def local(server: ServerThread) -> BroadcastManager:
@@ -69,7 +70,7 @@ def test_too_many_connections_from_one_address_are_4100_until_one_is_closed() ->
     with ServerThread([replace(APP, limits=Limits(connections_per_address=1))], port=0) as server:
         with client(server.port):
             assert refused_code(server.port) == 4100
-        wait_until(lambda: server.connection_count == 0)
+        until(lambda: server.connection_count == 0)
         with client(server.port) as browser:
             assert browser.is_alive()
 

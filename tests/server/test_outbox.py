@@ -15,18 +15,13 @@ import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from broadcaster.server import _pure_outbox, outbox
+from broadcaster.server import _outbox, _pure_outbox, outbox
 from broadcaster.server.outbox import outbox_of
 
 PLENTY = 3_000_000
 """More bytes than the kernel keeps for a peer that does not read."""
 
-try:
-    from broadcaster.server import _outbox
-except ImportError:
-    IMPLEMENTATIONS: dict[str, Any] = {"python": _pure_outbox}
-else:
-    IMPLEMENTATIONS = {"c": _outbox, "python": _pure_outbox}
+IMPLEMENTATIONS: dict[str, Any] = {"c": _outbox, "python": _pure_outbox}
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
@@ -407,7 +402,6 @@ def test_everybody_gets_what_was_written_whatever_happens(made: Any, loop_of: An
     run(loop_of, main)
 
 
-@pytest.mark.skipif("c" not in IMPLEMENTATIONS, reason="the C part was not built here")
 def test_the_c_part_refuses_what_is_no_outbox_and_no_bytes() -> None:
     flusher = _outbox.Flusher(lambda _: None)
     box = _outbox.Outbox(flusher, Told(lambda _: None), -1, False)
@@ -420,7 +414,7 @@ def test_the_c_part_refuses_what_is_no_outbox_and_no_bytes() -> None:
         _outbox.Crowd([box]).write("text", None)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("value", "accelerated"), [("1", "False"), ("", str("c" in IMPLEMENTATIONS))])
+@pytest.mark.parametrize(("value", "accelerated"), [("1", "False"), ("", "True")])
 def test_the_c_part_can_be_left_alone(value: str, accelerated: str) -> None:
     source = "from broadcaster.server.outbox import ACCELERATED; print(ACCELERATED)"
     env = {**os.environ, "BROADCAST_PURE_PYTHON": value}

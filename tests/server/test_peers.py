@@ -16,15 +16,7 @@ from broadcaster.server import ServerThread
 from broadcaster.signing import Credentials
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
-from tests.server.clients import (
-    call,
-    client,
-    plain,
-    raw,
-    read_all,
-    signed,
-    wait_until,
-)
+from tests.server.clients import call, client, plain, raw, read_all, signed
 from tests.server.peers import (
     OTHER,
     PREFIX,
@@ -38,6 +30,7 @@ from tests.server.peers import (
     post,
     sign_in,
 )
+from tests.waits import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -192,7 +185,7 @@ def test_the_last_event_of_a_cache_channel_is_known_to_every_node(
 ) -> None:
     one, other = nodes
     post(one, "cache-board", 7)
-    wait_until(lambda: redis.client().exists(f"{{{PREFIX}broadcaster}}:cached:3/cache-board"))
+    until(lambda: redis.client().exists(f"{{{PREFIX}broadcaster}}:cached:3/cache-board"))
 
     with clients(other) as [browser]:
         browser.subscribe("cache-board")
@@ -254,12 +247,12 @@ def test_a_node_hears_nothing_that_it_does_not_need(
     with clients(*nodes) as [ann, bob]:
         ann.subscribe("orders")
         bob.subscribe("news")
-        wait_until(lambda: _channels(admin) == ["news", "orders"])
+        until(lambda: _channels(admin) == ["news", "orders"])
         assert admin.pubsub_numsub("shop-database-orders") == [(b"shop-database-orders", 1)]
         ann.send("pusher:unsubscribe", data={"channel": "orders"})
 
-        wait_until(lambda: _channels(admin) == ["news"])
-    wait_until(lambda: _channels(admin) == [])
+        until(lambda: _channels(admin) == ["news"])
+    until(lambda: _channels(admin) == [])
 
 
 def _channels(admin: Any) -> list[str]:
@@ -277,7 +270,7 @@ def test_the_http_api_counts_all_nodes(nodes: tuple[ServerThread, ServerThread])
         info = {"name": "news", "data": "1", "info": "subscription_count,user_count"}
 
         for server in nodes:
-            wait_until(lambda server=server: ask(server, "channels/orders") == (True, 3))  # type: ignore[misc]
+            until(lambda server=server: ask(server, "channels/orders") == (True, 3))  # type: ignore[misc]
             assert call(server.port, "GET", "/apps/3/channels").json == {
                 "channels": {"orders": {}, "presence-room": {}}
             }

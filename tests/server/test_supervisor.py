@@ -11,7 +11,7 @@ from broadcaster import ConfigurationError
 from broadcaster.server.pid_file import Restart
 from broadcaster.server.supervisor import Supervisor
 from broadcaster.server.workers import Place
-from tests.cluster.contract import until
+from tests.waits import auntil
 
 BEGIN = """
 import os, signal, sys, time
@@ -37,7 +37,7 @@ async def running(
     lines: list[str] = []
     task = asyncio.create_task(supervisor.run(lines.extend, report))
     try:
-        await until(lambda: lines or task.done())
+        await auntil(lambda: lines or task.done())
         yield lines
     finally:
         if not task.done():
@@ -87,7 +87,7 @@ async def test_a_worker_that_ends_is_started_again_and_again_after_longer_pauses
     ends = "me.say(listening=['x']); os.kill(os.getpid(), signal.SIGKILL)"
 
     async with running(supervisor_of(ends, STEADY)):
-        await until(lambda: len(caplog.messages) == 3)
+        await auntil(lambda: len(caplog.messages) == 3)
 
     said = [f"worker 1 was ended by SIGKILL; the next one starts in {pause} s" for pause in (0.1, 0.2, 0.4)]
     assert caplog.messages == said
@@ -108,7 +108,7 @@ async def test_a_worker_that_does_not_end_is_killed_after_the_grace_period(
 
 async def test_a_signal_that_comes_while_workers_start_ends_them() -> None:
     task = asyncio.create_task((supervisor := supervisor_of("signal.pause()")).run(print, print))
-    await until(lambda: supervisor._running)
+    await auntil(lambda: supervisor._running)
 
     os.kill(os.getpid(), signal.SIGTERM)
 
@@ -122,7 +122,7 @@ async def test_a_worker_that_does_not_hear_the_others_replaces_nobody() -> None:
 
     async with running(supervisor_of(deaf, STEADY, patience=4), reports.append) as lines:
         os.kill(os.getpid(), signal.SIGUSR2)
-        await until(lambda: len(reports) == 2)
+        await auntil(lambda: len(reports) == 2)
 
         assert all(lives(int(line)) for line in lines)
 

@@ -19,8 +19,9 @@ from broadcaster.server import App, Server, ServerThread, Webhook
 from broadcaster.server.webhooks import Webhooks
 from broadcaster.signing import Credentials
 from tests.ports import free_port
-from tests.server.clients import APP, call, client, wait_until
+from tests.server.clients import APP, call, client
 from tests.server.receiver import Receiver, receiving
+from tests.waits import auntil
 
 
 @contextmanager
@@ -226,7 +227,7 @@ async def test_a_receiver_that_is_not_there_is_waited_for(caplog: pytest.LogCapt
     with logged(caplog):
         webhooks = started(app)
         webhooks.tell(app.id, news(1), 0.0)
-        await asyncio.to_thread(wait_until, lambda: "no answer" in caplog.text)
+        await auntil(lambda: "no answer" in caplog.text)
         with receiving(port) as receiver:
             await until(receiver, 1)
             await webhooks.aclose(1.0)
@@ -248,7 +249,7 @@ async def test_what_nobody_takes_in_time_is_dropped_and_said(
 
     with logged(caplog):
         webhooks.tell(app.id, news(1), 0.0)
-        await asyncio.to_thread(wait_until, lambda: "dropped" in caplog.text)
+        await auntil(lambda: "dropped" in caplog.text)
         await webhooks.aclose(1.0)
 
     assert "events dropped: 1 (status 500)" in caplog.text

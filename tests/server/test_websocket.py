@@ -8,17 +8,8 @@ from websockets.frames import Frame, Opcode
 
 from broadcaster.messages import Message
 from broadcaster.server import Bounds, Server, ServerThread
-from tests.server.clients import (
-    APP,
-    SECONDS,
-    UPGRADE,
-    client,
-    flood_until_one_is_left,
-    is_cut,
-    raw,
-    read_all,
-    wait_until,
-)
+from tests.server.clients import APP, SECONDS, UPGRADE, client, flood_until_one_is_left, is_cut, raw, read_all
+from tests.waits import auntil, until
 
 
 def test_a_reader_that_stops_reading_is_cut_off_and_the_others_get_everything(
@@ -35,14 +26,14 @@ async def test_a_peer_that_says_it_is_done_is_forgotten_even_if_it_reads_nothing
         with raw(server.port) as peer:
             peer.sendall(b"GET /app/" + APP.key.encode() + b"?protocol=7 HTTP/1.1\r\n" + UPGRADE)
             peer.sendall(Frame(Opcode.TEXT, subscribe).serialize(mask=True))
-            await asyncio.to_thread(wait_until, lambda: server.connection_count == 1)
+            await auntil(lambda: server.connection_count == 1)
             (transport,) = server._transports._open
             while transport.get_write_buffer_size() < 65_536:
                 server.publish(Message("tick", ("feed",), "x" * 9_000))
                 await asyncio.sleep(0)
 
             peer.shutdown(socket.SHUT_WR)
-            await asyncio.to_thread(wait_until, lambda: server.connection_count == 0)
+            await auntil(lambda: server.connection_count == 0)
 
         assert next(iter(server._node.hubs.values())).tally.slow_readers == 0
 
@@ -55,7 +46,7 @@ def test_a_peer_that_talks_on_after_the_close_frame_wins_no_time() -> None:
     ):
         connection.sendall(b"GET /app/nobody?protocol=7 HTTP/1.1\r\n" + UPGRADE)
 
-        wait_until(lambda: is_cut(connection, ping))
+        until(lambda: is_cut(connection, ping))
 
 
 def test_what_a_client_says_right_before_it_closes_is_heard(server: ServerThread) -> None:

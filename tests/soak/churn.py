@@ -13,8 +13,9 @@ from contextlib import AsyncExitStack
 
 from broadcaster.client import Client
 from broadcaster.signing import Credentials
-from tests.server.clients import call, wait_until
+from tests.server.clients import call
 from tests.soak.served import ID, KEY, SECRET, Served, run
+from tests.waits import until
 
 _AT_ONCE = 1_000
 _OPENERS = 20
@@ -86,8 +87,8 @@ def _objects_when_all_are_gone(served: Served) -> dict[str, int]:
     def channels() -> object:
         return call(served.port, "GET", f"/apps/{ID}/channels", credentials=_CREDENTIALS).json["channels"]
 
-    wait_until(lambda: channels() == {}, seconds=30.0)
-    wait_until(lambda: not any(served.objects().get(kind) for kind in _OF_A_CONNECTION), seconds=30.0)
+    until(lambda: channels() == {}, seconds=30.0)
+    until(lambda: not any(served.objects().get(kind) for kind in _OF_A_CONNECTION), seconds=30.0)
     return served.objects()
 
 

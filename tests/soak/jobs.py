@@ -21,9 +21,9 @@ from broadcaster import BroadcastManager, Event, ShouldQueue
 from broadcaster.client import Client
 from broadcaster.protocol.limits import Limits
 from broadcaster.queues.working import WorkedQueue
-from tests.server.clients import wait_until
 from tests.soak.engines import ENGINES
 from tests.soak.served import ID, KEY, SECRET, Served, run
+from tests.waits import until
 
 _WORKERS = 4
 _KILL_EVERY = 2.0
@@ -65,7 +65,7 @@ class Workers:
     def end(self) -> list[int]:
         """End those that are left, in order; return their exit statuses."""
         for process, log in self._processes:
-            wait_until(lambda log=log: _works(log), seconds=30.0)  # type: ignore[misc]
+            until(lambda log=log: _works(log), seconds=30.0)  # type: ignore[misc]
             process.terminate()
         return [process.wait(60) for process, _ in self._processes]
 

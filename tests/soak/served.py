@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.server.clients import wait_until
+from tests.waits import until
 
 __all__ = ["ID", "KEY", "SECRET", "Served", "run"]
 
@@ -64,7 +64,7 @@ class Served:
         """How many objects it has: `all`, and those of our classes, by the names of these."""
         asked = len(self._counts())
         self._process.send_signal(signal.SIGUSR1)
-        wait_until(lambda: len(self._counts()) > asked, seconds=60.0)
+        until(lambda: len(self._counts()) > asked, seconds=60.0)
         counts: dict[str, int] = json.loads(self._counts()[-1])
         return counts
 
@@ -79,7 +79,7 @@ class Served:
         return self._process.poll() is None
 
     def __enter__(self) -> Self:
-        wait_until(lambda: "listening" in self.log or not self.alive, seconds=20.0)
+        until(lambda: "listening" in self.log or not self.alive, seconds=20.0)
         found = re.search(r"listening on http://127\.0\.0\.1:(\d+)", self.log)
         assert found is not None, self.log
         self.port = int(found[1])
