@@ -56,14 +56,17 @@ class Fanout:
 
     def _write_to_crowd(self, push: Push, payload: Any, crowd: _Crowd) -> int:
         without: Any = None if push.without is None else push.without.wire
-        deflated = self._deflated(push.text) if crowd.deflated else None
+        deflate = self._deflate_for(push.text)
+        deflated = deflate(push.text) if deflate is not None and crowd.deflated else None
         return crowd.write(payload, without and without.outbox, deflated)
 
     def _write_to_each(self, push: Push, payload: Any) -> int:
         """Write it, compressed to those who take that; return how many they are."""
         left_out = 0
-        takes_deflated = any(connection.wire.deflated for connection in push.to)
-        deflated = self._deflated(push.text) if takes_deflated else None
+        deflate = self._deflate_for(push.text)
+        deflated: Any = None
+        if deflate is not None and any(connection.wire.deflated for connection in push.to):
+            deflated = deflate(push.text)
         for connection in push.to:
             if connection is push.without:
                 left_out += 1
@@ -72,5 +75,6 @@ class Fanout:
                 wire.write(payload if deflated is None or not wire.deflated else deflated)
         return len(push.to) - left_out
 
-    def _deflated(self, text: str) -> Any:
-        return None if self._deflate is None or len(text) < _LARGE else self._deflate(text)
+    def _deflate_for(self, text: str) -> Callable[[str], Any] | None:
+        """Return what compresses *text*, where that is worth asking who takes it so."""
+        return self._deflate if len(text) >= _LARGE else None
