@@ -17,8 +17,8 @@ from typing import Any
 
 import redis.asyncio as aredis
 
-from benchmarks.redis_process import redis_server
 from benchmarks.report import Table
+from benchmarks.servers import redis_server
 from broadcaster import Message
 from broadcaster.client import Client, Incoming, Listener
 from broadcaster.drivers.pusher import PusherDriver

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from benchmarks.app import CHANNEL
 from benchmarks.load import Clients
 from benchmarks.peers import INSTALLED, PEERS, WEBSOCKETS, named
@@ -11,20 +9,11 @@ from benchmarks.report import Table
 from benchmarks.rounds import Rounds
 from benchmarks.running import Running
 from benchmarks.servers import ASGI, LIMIT, OURS
-from benchmarks.usage import Usage, usage_of
+from benchmarks.usage import Spent, usage_of
 
 __all__ = ["run"]
 
 _WARM_UP = 100
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What *count* connections took."""
-
-    count: int
-    used: Usage
-    seconds: float
 
 
 def run(*, quick: bool) -> list[Table]:
@@ -32,22 +21,22 @@ def run(*, quick: bool) -> list[Table]:
     count = 1_000 if quick else 10_000
     ours = named(LIMIT, OURS, ASGI)
 
-    def measure(server: Running, clients: Clients) -> _Found:
+    def measure(server: Running, clients: Clients) -> Spent:
         script = server.script(f"{CHANNEL}.0.{count}")
         clients.open(server.port, _WARM_UP, script)
         before = usage_of(server.pids)
         seconds = clients.open(server.port, count, script)
-        return _Found(count, usage_of(server.pids) - before, seconds)
+        return Spent(count, usage_of(server.pids) - before, seconds)
 
-    rounds = Rounds[_Found](ours | (INSTALLED if quick else PEERS)).run(measure, repeats=2 if quick else 3)
+    rounds = Rounds[Spent](ours | (INSTALLED if quick else PEERS)).run(measure, repeats=2 if quick else 3)
     title = f"connections: {count:,} opened and subscribed, 64 at a time"
     columns = ("CPU us each", "KB each, idle", "opened/s")
     return [rounds.table(title, columns, _figures, against=WEBSOCKETS)]
 
 
-def _figures(found: _Found) -> list[float]:
+def _figures(found: Spent) -> list[float]:
     return [
-        found.used.cpu / found.count * 1e6,
+        found.cpu,
         found.used.memory / found.count / 1024,
-        round(found.count / found.seconds),
+        found.rate,
     ]

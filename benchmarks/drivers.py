@@ -25,10 +25,9 @@ from redis import asyncio as aredis
 
 from benchmarks.app import APP_ID, KEY, SECRET
 from benchmarks.machine import two_cores
-from benchmarks.redis_process import redis_server
 from benchmarks.report import Cell, Table
 from benchmarks.running import free_port
-from benchmarks.servers import serve
+from benchmarks.servers import redis_server, serve
 from broadcaster import BroadcastManager, Message
 from broadcaster.drivers.base import Driver
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from benchmarks.app import CREDENTIALS
 from benchmarks.dialects import pusher_frame, pusher_greeted
@@ -14,7 +13,7 @@ from benchmarks.report import Table
 from benchmarks.rounds import Rounds
 from benchmarks.running import Running
 from benchmarks.servers import OURS, OURS_ON_REDIS
-from benchmarks.usage import Usage, usage_of
+from benchmarks.usage import Spent, usage_of
 
 __all__ = ["run"]
 
@@ -22,28 +21,19 @@ _ROOM = 100
 """As many members as Pusher allows."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What *count* members took to join."""
-
-    count: int
-    used: Usage
-    seconds: float
-
-
 def run(*, quick: bool) -> list[Table]:
     """Fill rooms of a hundred; everyone in a room hears of each who joins it."""
     count = 500 if quick else 2_000
 
-    def measure(server: Running, clients: Clients) -> _Found:
+    def measure(server: Running, clients: Clients) -> Spent:
         clients.open(server.port, count, pusher_greeted())
         frames = _joins(clients.ids())
         before = usage_of(server.pids)
         seconds = clients.join(frames, b"subscription_succeeded")
-        return _Found(count, usage_of(server.pids) - before, seconds)
+        return Spent(count, usage_of(server.pids) - before, seconds)
 
     servers = named(OURS, OURS_ON_REDIS) if quick else named(OURS, OURS_ON_REDIS, SOKETI)
-    rounds = Rounds[_Found](servers).run(measure, repeats=2 if quick else 3)
+    rounds = Rounds[Spent](servers).run(measure, repeats=2 if quick else 3)
     title = f"presence: {count:,} members join channels of {_ROOM}"
     return [rounds.table(title, ("CPU us/join", "joins/s"), _figures, against=OURS)]
 
@@ -60,5 +50,5 @@ def _joins(ids: Sequence[str]) -> list[bytes]:
     return frames
 
 
-def _figures(found: _Found) -> list[float]:
-    return [found.used.cpu / found.count * 1e6, round(found.count / found.seconds)]
+def _figures(found: Spent) -> list[float]:
+    return [found.cpu, found.rate]

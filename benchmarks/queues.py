@@ -18,8 +18,8 @@ from importlib.util import find_spec
 from queue import SimpleQueue
 from typing import Any, TypeAlias, cast
 
-from benchmarks.redis_process import redis_server
 from benchmarks.report import Cell, Table, ratios
+from benchmarks.servers import redis_server
 from broadcaster import Message
 from broadcaster.drivers.base import Driver
 from broadcaster.queues.envelopes import Envelope, seal

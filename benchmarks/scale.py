@@ -14,9 +14,8 @@ from benchmarks.app import CHANNEL
 from benchmarks.dialects import pusher_frame
 from benchmarks.load import Clients
 from benchmarks.machine import raise_file_limit, two_cores
-from benchmarks.redis_process import redis_server
 from benchmarks.report import Cell, Table
-from benchmarks.servers import OURS, SERVERS
+from benchmarks.servers import OURS, SERVERS, redis_server
 from benchmarks.usage import usage_of
 from broadcaster.cluster.redis_bus import RedisBus
 from broadcaster.cluster.redis_roster import RedisRoster

@@ -15,7 +15,18 @@ from benchmarks.process import LineProcess
 from benchmarks.publishers import over_http, over_redis
 from benchmarks.running import Running, Server, free_port, listening
 
-__all__ = ["ASGI", "JOINED", "LIMIT", "OURS", "OURS_ON_REDIS", "SERVERS", "TWO_NODES", "redis", "serve"]
+__all__ = [
+    "ASGI",
+    "JOINED",
+    "LIMIT",
+    "OURS",
+    "OURS_ON_REDIS",
+    "SERVERS",
+    "TWO_NODES",
+    "redis",
+    "redis_server",
+    "serve",
+]
 
 LIMIT = "limit: a loop of send()"
 JOINED = "limit, joined: one send() for many"
@@ -37,6 +48,14 @@ def redis(port: int, core: int | None) -> AbstractContextManager[int]:
     """Run a Redis that keeps nothing; yield its pid."""
     options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     return listening(["redis-server", "--port", str(port), *options], port, core)
+
+
+@contextmanager
+def redis_server() -> Iterator[int]:
+    """Run one on any core; yield its port."""
+    port = free_port()
+    with redis(port, None):
+        yield port
 
 
 @contextmanager

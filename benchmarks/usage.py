@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-__all__ = ["Usage", "files_of", "usage_of"]
+__all__ = ["Spent", "Usage", "files_of", "usage_of"]
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -28,6 +28,25 @@ class Usage:
 
     def __sub__(self, before: Self) -> Usage:
         return Usage(*(getattr(self, name) - getattr(before, name) for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What *count* of something *used*, and how many seconds they took."""
+
+    count: int
+    used: Usage
+    seconds: float
+
+    @property
+    def cpu(self) -> float:
+        """Microseconds of CPU for each."""
+        return self.used.cpu / self.count * 1e6
+
+    @property
+    def rate(self) -> int:
+        """How many there were in a second."""
+        return round(self.count / self.seconds)
 
 
 def usage_of(pids: Iterable[int]) -> Usage:

@@ -14,6 +14,7 @@ import pytest
 from celery import Celery
 from celery.app.trace import setup_worker_optimizations
 from celery.worker import state
+from redis import Redis
 
 from broadcaster.errors import ConfigurationError
 from broadcaster.queues import _celery_broker
@@ -172,7 +173,8 @@ def arguments(task: bytes) -> Any:
     [
         ({"url": "redis://h", "app": Celery("shop", broker="redis://h")}, "an 'app' has its broker"),
         ({"app": Celery("shop", broker="amqp://h")}, "pass a client, as in CeleryQueue"),
-        ({"url": "amqp://user:secret@h"}, "pass a client, as in CeleryQueue"),
+        ({"url": "amqp://user:secret@h"}, "pass an application of yours, as in CeleryQueue"),
+        ({"url": "amqp://user:secret@h", "redis": Redis()}, "'amqp' is not a scheme of Redis"),
         ({"url": "redis://:secret@h:port"}, "'url' is expected as redis://"),
     ],
 )

@@ -37,6 +37,7 @@ __all__ = ["CeleryQueue"]
 _logger = logging.getLogger("broadcaster.queue")
 
 _URL = "redis://127.0.0.1:6379"
+_SCHEMES = ("redis://", "rediss://", "unix://")
 _AT_ONCE = 100
 _RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
 
@@ -235,6 +236,11 @@ class CeleryQueue(OnRedis):
 
 def _application(url: str, prefix: str) -> Celery:
     """Return an application for us alone, whatever variables and modules say about others."""
+    if not url.startswith(_SCHEMES):
+        raise ConfigurationError(
+            f"queue 'celery': {url.partition(':')[0]!r} is not a scheme of Redis; for another broker, pass an"
+            " application of yours, as in CeleryQueue(..., app=Celery(broker=...), redis=redis.Redis(...))"
+        )
     app = Celery("broadcaster", set_as_current=False, fixups=())
     app.conf.update(settings(url, prefix))
     # Not `broker_transport`, before which the scheme of the URL, and TLS with it, would count for nothing.
@@ -246,7 +252,7 @@ def _application(url: str, prefix: str) -> Celery:
 def _redis_url(app: Celery) -> str:
     """Return where the locks of *app* go."""
     url: str = app.conf.broker_write_url
-    if app.conf.broker_use_ssl or not url.startswith(("redis://", "rediss://", "unix://")):
+    if app.conf.broker_use_ssl or not url.startswith(_SCHEMES):
         raise ConfigurationError(
             "queue 'celery': locks and what failed are kept on a Redis, and the URL of this broker does not"
             " lead to one; pass a client, as in CeleryQueue(..., redis=redis.Redis(...))"
