@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import dataclasses
+from copy import copy
 
 import pytest
 
@@ -17,11 +17,14 @@ def test_a_push_leaves_nobody_out_unless_told_to() -> None:
 
 
 @pytest.mark.parametrize(
-    "effect", [Push("text", (CONNECTION,)), HangUp(CONNECTION, 4009, "why"), Probe(CONNECTION)]
+    ("effect", "field"),
+    [
+        (Push("text", (CONNECTION,)), "text"),
+        (HangUp(CONNECTION, 4009, "why"), "code"),
+        (Probe(CONNECTION), "connection"),
+    ],
 )
-def test_an_effect_is_a_value(effect: Effect) -> None:
-    field = dataclasses.fields(effect)[0].name
-
-    assert effect == dataclasses.replace(effect)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+def test_an_effect_is_a_value(effect: Effect, field: str) -> None:
+    assert effect == copy(effect)
+    with pytest.raises(AttributeError):
         setattr(effect, field, None)

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import json
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broadcaster.encoding import encode
 from broadcaster.protocol import frames
 from broadcaster.protocol.codes import Code
 
@@ -114,4 +118,16 @@ def test_a_member_is_removed_by_its_id() -> None:
 def test_a_sign_in_is_answered_with_the_text_that_was_signed() -> None:
     assert frames.signed_in('{"id":"12345"}') == (
         '{"event":"pusher:signin_success","data":"{\\"user_data\\":\\"{\\\\\\"id\\\\\\":\\\\\\"12345\\\\\\"}\\"}"}'
+    )
+
+
+@given(st.text(), st.text(), st.text(), st.none() | st.text())
+def test_an_event_is_written_as_an_encoder_would(
+    name: str, channel: str, data: str, more: str | None
+) -> None:
+    frame = {"event": name, "channel": channel, "data": data}
+
+    assert frames.event(name, channel, data, more) == encode(frame | ({} if more is None else {"id": more}))
+    assert frames.client_event(name, channel, data, more) == encode(
+        frame | ({} if more is None else {"user_id": more})
     )

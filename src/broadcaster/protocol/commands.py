@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from broadcaster.encoding import decode, encode
 from broadcaster.errors import ProtocolViolation, UnencodableData
@@ -22,8 +22,7 @@ class Pong:
     """`pusher:pong`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subscribe:
+class Subscribe(NamedTuple):
     """`pusher:subscribe`; *auth* is empty on public channels.
 
     *last_id* is that of the last event that the client has of a channel with a history.
@@ -50,8 +49,7 @@ class SignIn:
     user_data: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClientEvent:
+class ClientEvent(NamedTuple):
     """An event named `client-...`; *data* is the text to hand on."""
 
     name: str

@@ -242,7 +242,10 @@ class Hub:
         return self.connections.get(connection.socket_id) is connection
 
     def _obey(self, connection: Connection, command: Command, now: float) -> list[Effect]:
+        # What comes most often first.
         match command:
+            case ClientEvent():
+                return self._relay(connection, command, now)
             case Ping():
                 return [Push(frames.pong, (connection,))]
             case Pong():
@@ -253,8 +256,6 @@ class Hub:
                 return self._membership.leave(connection, channel)
             case SignIn():
                 return self._sign_in(connection, command)
-            case ClientEvent():
-                return self._relay(connection, command, now)
 
     def _relay(self, connection: Connection, event: ClientEvent, now: float) -> list[Effect]:
         """Hand a client event to the others on its channel, in the name of the verified sender."""

@@ -13,6 +13,9 @@ from broadcaster.protocol.tally import Tally
 
 __all__ = ["objection"]
 
+# Compared by identity: the hash of a member of an enumeration is computed in Python.
+_WHISPERED = (Kind.PRIVATE, Kind.PRESENCE)
+
 
 def objection(app: App, connection: Connection, event: ClientEvent, now: float, tally: Tally) -> str | None:
     """Return why *event* may not be handed on, or None; counts it against the rate of the connection.
@@ -22,7 +25,7 @@ def objection(app: App, connection: Connection, event: ClientEvent, now: float, 
     limits = app.limits
     if not app.client_events:
         return "The application does not accept client events"
-    if kind_of(event.channel) not in {Kind.PRIVATE, Kind.PRESENCE}:
+    if kind_of(event.channel) not in _WHISPERED:
         return "Client event rejected - only supported on private and presence channels"
     if event.channel not in connection.channels:
         return "The client is not subscribed to the channel"
