@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broadcaster import Event, UnencodableData
-from broadcaster.encoding import decode, encode, fields_of
+from broadcaster.encoding import decode, encode, encode_decoded, fields_of
 
 
 class Colour(enum.Enum):
@@ -467,3 +467,16 @@ def test_text_from_outside_raises_nothing_but_a_value_error(text: str | bytes) -
 def test_a_lone_surrogate_in_the_text_itself_is_no_json() -> None:
     with pytest.raises(ValueError, match="lone surrogate"):
         decode('"\ud800"')
+
+
+@given(json_values)
+def test_what_was_decoded_is_encoded_as_anything_else_is(value: Any) -> None:
+    decoded = decode(json.dumps(value))
+
+    assert encode_decoded(decoded) == encode(decoded)
+
+
+def test_what_was_decoded_may_hold_no_number_out_of_range_but_a_word() -> None:
+    assert encode_decoded(decode('["Infinity"]')) == '["Infinity"]'
+    with pytest.raises(UnencodableData, match="inf is not a JSON number"):
+        encode_decoded(decode("[1e999]"))

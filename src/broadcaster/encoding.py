@@ -14,7 +14,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from broadcaster._classes import once_per_class
 from broadcaster.errors import UnencodableData
 
-__all__ = ["decode", "encode", "fields_of"]
+__all__ = ["decode", "encode", "encode_decoded", "fields_of"]
 
 _SURROGATE = "it holds a lone surrogate, which UTF-8 cannot express"
 
@@ -36,6 +36,12 @@ def encode(value: object, *, root: str = "data") -> str:
     except _ENCODING_ERRORS as error:
         raise _explained(value, root, str(error)) from error
     return text
+
+
+def encode_decoded(value: Any) -> str:
+    """Do for what `decode()` returned what `encode()` does, which looks for much that cannot be in there."""
+    text = str(to_json(value, inf_nan_mode="constants"), "utf-8")
+    return encode(value) if "Infinity" in text else text
 
 
 def decode(text: str | bytes) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from broadcaster.encoding import decode, encode
+from broadcaster.encoding import decode, encode_decoded
 from broadcaster.errors import ProtocolViolation, UnencodableData
 from broadcaster.protocol.codes import Code
 
@@ -127,7 +127,7 @@ def _text_of(data: Any) -> str:
     if isinstance(data, str):
         return data
     try:
-        return encode(data)
+        return encode_decoded(data)
     except UnencodableData:
         # 1e999 is JSON, but no number that could be handed on.
         raise ProtocolViolation(Code.RECONNECT, "data holds a number out of range") from None
