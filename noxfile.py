@@ -69,7 +69,7 @@ def install(session: nox.Session, group: str) -> None:
     session.run_install(
         "uv", "sync", "--quiet", "--locked", "--no-default-groups",
         f"--group={group}", f"--python={session.virtualenv.location}",
-        *([] if is_built else ["--reinstall-package=broadcaster"]),
+        *([] if is_built else ["--reinstall-package=broadcaster-kit"]),
         env={"UV_PROJECT_ENVIRONMENT": session.virtualenv.location},
     )  # fmt: skip
 
