@@ -10,13 +10,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeAlias, cast
+
+from tests.queues.rabbitmq_server import PROGRAM as RABBITMQ
+from tests.queues.rabbitmq_server import RabbitServer
 
 from benchmarks.report import Cell, Table, ratios
 from benchmarks.servers import redis_server
@@ -68,7 +72,7 @@ Race: TypeAlias = Callable[["_Place", int], Rates]
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where an engine may keep what it holds: a Redis and a folder, both empty."""
+    """Where an engine may keep what it holds: a server and a folder, both empty."""
 
     url: str
     folder: str
@@ -76,11 +80,17 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Bare:
-    """An engine used without us: what that is called, how fast it is, and for how many jobs at a time."""
+    """An engine used without us: what that is called, how fast it is, and for how many jobs at a time.
+
+    What starts a *server* that is not there leaves the engine out, and so does a quick run if it is *slow*.
+    """
 
     name: str
     race: Race
     count: int
+    engine: str
+    server: Callable[[Path], AbstractContextManager[str]]
+    slow: bool = False
 
 
 def run(*, quick: bool) -> list[Table]:
@@ -88,17 +98,15 @@ def run(*, quick: bool) -> list[Table]:
     rounds, share = (3, 4) if quick else (5, 1)
     pushed: list[Sequence[Cell]] = []
     done: list[Sequence[Cell]] = []
-    for engine, bare in _BARE.items():
-        if engine not in known_queues() or not _is_installed(engine):
+    for name, bare in _BARE.items():
+        if bare.engine not in known_queues() or not _is_here(bare) or (quick and bare.slow):
             continue
-        found = [
-            (_round(partial(_ours, engine), bare.count // share), _round(bare.race, bare.count // share))
-            for _ in range(rounds)
-        ]
+        ours_too = replace(bare, race=partial(_ours, bare.engine))
+        found = [(_round(ours_too, share), _round(bare, share)) for _ in range(rounds)]
         for rows, number in ((pushed, 0), (done, 1)):
             ours, theirs = ([rates[number] for rates in column] for column in zip(*found, strict=True))
             rows.append(
-                (engine, statistics.median(ours), bare.name, statistics.median(theirs), ratios(ours, theirs))
+                (name, statistics.median(ours), bare.name, statistics.median(theirs), ratios(ours, theirs))
             )
     return [
         Table("queues: pushed one by one", ("engine", "pushes/s", "beside", "pushes/s", "ratio"), pushed),
@@ -106,13 +114,31 @@ def run(*, quick: bool) -> list[Table]:
     ]
 
 
-def _is_installed(engine: str) -> bool:
-    return engine in {"memory", "sqlite"} or find_spec(engine) is not None
+def _is_here(bare: _Bare) -> bool:
+    if bare.server is _rabbitmq and not RABBITMQ.exists():
+        return False
+    return bare.engine in {"memory", "sqlite"} or find_spec(bare.engine) is not None
 
 
-def _round(race: Race, count: int) -> Rates:
-    with redis_server() as port, tempfile.TemporaryDirectory() as folder:
-        return race(_Place(f"redis://127.0.0.1:{port}", folder), count)
+def _round(bare: _Bare, share: int) -> Rates:
+    with tempfile.TemporaryDirectory() as folder, bare.server(Path(folder)) as url:
+        return bare.race(_Place(url, folder), bare.count // share)
+
+
+@contextmanager
+def _redis(_folder: Path) -> Iterator[str]:
+    with redis_server() as port:
+        yield f"redis://127.0.0.1:{port}"
+
+
+@contextmanager
+def _rabbitmq(folder: Path) -> Iterator[str]:
+    with RabbitServer(folder) as server:
+        yield server.url()
+
+
+def _nowhere(_folder: Path) -> AbstractContextManager[str]:
+    return nullcontext("")
 
 
 def _ours(engine: str, place: _Place, count: int) -> Rates:
@@ -201,11 +227,11 @@ def _rq(place: _Place, count: int) -> Rates:
     return rate, _counted[-1].wait()
 
 
-def _dramatiq(place: _Place, count: int) -> Rates:
+def _dramatiq(broker_class: str, place: _Place, count: int) -> Rates:
     dramatiq: Any = import_module("dramatiq")
-    brokers: Any = import_module("dramatiq.brokers.redis")
+    brokers: Any = import_module(f"dramatiq.brokers.{broker_class.removesuffix('Broker').lower()}")
     tally = _Tally(count)
-    broker = brokers.RedisBroker(url=place.url)
+    broker = getattr(brokers, broker_class)(url=place.url)
     actor = dramatiq.actor(tally.tick, actor_name="tick", broker=broker)
     rate = _timed(lambda: actor.send(_BODY.decode()), count)
     worker = dramatiq.Worker(broker, worker_threads=1)
@@ -217,11 +243,14 @@ def _dramatiq(place: _Place, count: int) -> Rates:
 
 
 _BARE = {
-    "memory": _Bare("queue.SimpleQueue, a thread", _memory, 20_000),
-    "sqlite": _Bare("sqlite3, a row a job", _sqlite, 4_000),
-    "dramatiq": _Bare("actor, 1 thread", _dramatiq, 2_000),
-    "celery": _Bare("task, solo pool", _celery, 1_000),
-    "rq": _Bare("function, SimpleWorker", _rq, 1_000),
+    "memory": _Bare("queue.SimpleQueue, a thread", _memory, 20_000, "memory", _nowhere),
+    "sqlite": _Bare("sqlite3, a row a job", _sqlite, 4_000, "sqlite", _nowhere),
+    "dramatiq": _Bare("actor, 1 thread", partial(_dramatiq, "RedisBroker"), 2_000, "dramatiq", _redis),
+    "dramatiq, RabbitMQ": _Bare(
+        "actor, 1 thread", partial(_dramatiq, "RabbitmqBroker"), 2_000, "dramatiq", _rabbitmq, slow=True
+    ),
+    "celery": _Bare("task, solo pool", _celery, 1_000, "celery", _redis),
+    "rq": _Bare("function, SimpleWorker", _rq, 1_000, "rq", _redis),
 }
 
 

@@ -17,6 +17,14 @@ def free_port() -> int:
             return port
 
 
+def free_ports(count: int) -> list[int]:
+    """Return *count* such ports, each another one."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return [*ports]
+
+
 def listens(port: int) -> bool:
     """Whether anybody listens on *port*."""
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import threading
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +12,7 @@ from typing import Self
 
 import pika
 
-from tests.ports import free_port
+from tests.ports import free_ports
 from tests.waits import until
 
 SECONDS = 60.0
@@ -26,9 +25,8 @@ class RabbitServer:
     """One node that keeps what it has in *folder*; it stays at its port when it is started again."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        self.port, self._epmd_port, self._dist_port = free_ports(3)
         self._folder = folder
-        self._epmd_port, self._dist_port = free_port(), free_port()
         self._running: list[subprocess.Popen[bytes]] = []
 
     def url(self, port: int | None = None) -> str:
@@ -49,6 +47,7 @@ class RabbitServer:
         (self._folder / "plugins").write_text("[].", "utf-8")
         environment = {
             "HOME": str(self._folder),  # where the cookie is
+            "ERL_CRASH_DUMP": str(self._folder / "crash"),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(self._epmd_port),
             "RABBITMQ_CONFIG_FILE": str(self._folder / "rabbitmq.conf"),
@@ -68,7 +67,7 @@ class RabbitServer:
                         command, env=os.environ | environment, stdout=out, stderr=out, start_new_session=True
                     )
                 )
-        until(lambda: self._answers() or self._running[-1].poll() is not None)
+        until(lambda: self._answers() or self._running[-1].poll() is not None, every=0.1)
         assert self._running[-1].poll() is None, (self._folder / "out").read_text("utf-8")
 
     def stop(self) -> None:
@@ -84,12 +83,15 @@ class RabbitServer:
         try:
             pika.BlockingConnection(parameters).close()
         except pika.exceptions.AMQPError:
-            threading.Event().wait(0.1)
             return False
         return True
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(
