@@ -1,6 +1,6 @@
 """What the hub wants done; a shell carries these out in order.
 
-What there is one of for every message is a named tuple: a frozen dataclass takes three times as long to make.
+What there is one of for every message is a named tuple: a frozen dataclass takes twice as long to make.
 """
 
 from __future__ import annotations
