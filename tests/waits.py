@@ -25,10 +25,10 @@ def until(condition: Callable[[], Any], *, seconds: float = SECONDS, every: floa
     return found
 
 
-async def auntil(condition: Callable[[], Any], *, seconds: float = SECONDS) -> Any:
+async def auntil(condition: Callable[[], Any], *, seconds: float = SECONDS, every: float = _PAUSE) -> Any:
     """Do what `until()` does, and let the loop of this thread run meanwhile."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"the condition did not come true in {seconds:g} seconds"
-        await asyncio.sleep(_PAUSE)
+        await asyncio.sleep(every)
     return found
