@@ -15,9 +15,9 @@ def test_what_is_begun_and_never_ended_is_counted(redis_server: RedisServer) -> 
     begun.end(["b"])
 
     assert begun.begin(["a", "b"]) == [1, 0]
-    # What was begun twice is begun again only alone.
-    assert begun.begin(["a", "b"]) == [2, 1]
-    assert [begun.begin(["a"]) for _ in range(2)] == [[2], [3]]
+    # What was begun and not ended is begun again only alone.
+    assert begun.begin(["a", "b"]) == [1, 1]
+    assert [begun.begin(["a"]) for _ in range(2)] == [[1], [2]]
     begun.end(["a", "b"])
     begun.end([])
     assert redis_server.client().keys() == []

@@ -12,8 +12,11 @@ from broadcaster.queues.outcomes import Outcome
 
 __all__ = ["SUSPECT", "TICK_SECONDS", "Begun", "Consumer", "Fetched", "Held", "Post"]
 
-SUSPECT = 2
-"""How many workers something may have ended that is begun only alone from then on."""
+SUSPECT = 1
+"""How many workers something may have ended that is begun only alone from then on.
+
+One is enough: each that ends them together with what does end them counts against the innocent, too.
+"""
 
 TICK_SECONDS = 0.1
 """How long a thread waits for something before it looks whether it is to go on."""

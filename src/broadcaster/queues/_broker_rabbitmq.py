@@ -103,7 +103,7 @@ class _Begun:
     def begin(self, messages: Sequence[Any]) -> list[int]:
         again = [message.message_id for message in messages if message.redelivered]
         count = self._counted(again[0], always=len(messages) == 1) if again else 0
-        lost = 1 + count if len(messages) == 1 else SUSPECT if count else 1
+        lost = 1 + count if len(messages) == 1 else SUSPECT if count else 0
         return [lost if message.redelivered else 0 for message in messages]
 
     def end(self, messages: Iterable[Any]) -> None:
