@@ -165,6 +165,32 @@ def test_a_queue_without_workers_is_told_with_the_reason(
     assert reason in said
 
 
+def test_a_manager_that_did_not_read_the_environment_is_told(
+    refusal: Refusal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("made.py").write_text("from broadcaster import BroadcastManager\nbroadcast = BroadcastManager()\n")
+    monkeypatch.setenv("BROADCAST_QUEUE", "sqlite")
+
+    said = refusal("--app", "made:broadcast", status=1)
+
+    assert "did not read BROADCAST_QUEUE=sqlite; make it with BroadcastManager.from_env()" in said
+
+
+def test_a_driver_that_cannot_be_made_is_told_and_nothing_is_given_up_for_it(shop: Shop) -> None:
+    shop.send("bread")
+    env = {
+        "BROADCAST_QUEUE": "sqlite",
+        "BROADCAST_QUEUE_FILE": "queue.sqlite3",
+        "BROADCAST_DRIVER": "local",
+    }
+
+    status, _, errors = ended("work", "--stop-when-empty", env=env, folder=shop.folder)
+
+    assert (status, len(errors.splitlines())) == (1, 1)
+    assert "'local'" in errors
+    assert '"ready":1' in shop.queue("size")
+
+
 @pytest.mark.parametrize(
     ("app", "reason"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,15 +48,17 @@ def queue_of(manager: BroadcastManager) -> WorkedQueue:
     queue = manager.queue
     if isinstance(queue, WorkedQueue):
         return queue
+    remedy = "BROADCAST_QUEUE=sqlite is a queue with workers"
     if queue is None:
         why = "without a queue, send() delivers itself"
+        if (unread := os.environ.get("BROADCAST_QUEUE")) not in {None, "", "sync"}:
+            why = f"the manager that --app names did not read BROADCAST_QUEUE={unread}"
+            remedy = "make it with BroadcastManager.from_env()"
     elif queue.name == "memory":
         why = "the process that sends delivers what its queue in memory holds, and nobody else can see it"
     else:
         why = f"the queue {queue.name!r} has workers of its own"
-    raise ConfigurationError(
-        f"there is nothing to work on: {why}; BROADCAST_QUEUE=sqlite is a queue with workers"
-    )
+    raise ConfigurationError(f"there is nothing to work on: {why}; {remedy}")
 
 
 def _named(app: str) -> BroadcastManager:

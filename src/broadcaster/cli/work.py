@@ -74,6 +74,8 @@ def work(
     shown = Progress(console) if console.is_terminal else Lines()
     with opened(app, env_file) as manager:
         worker = queue_of(manager).worker(options, report=shown.report)
+        # What is wrong with it is told once, before each event is given up for it.
+        manager.driver()
         with shown, _stopped_by_signals(worker):
             typer.echo(f"broadcaster: working on {', '.join(options.queues)}; Ctrl-C ends it", err=True)
             worker.run()
