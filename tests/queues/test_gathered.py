@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Sequence
 
@@ -21,7 +22,7 @@ class Disk:
     def __init__(self) -> None:
         self.writes: list[list[str]] = []
         self.let_go = threading.Event()
-        self.gathered = Gathered(self.write)
+        self.gathered = Gathered(self.write, name="disk")
         self.errors: list[DeliveryError] = []
 
     def write(self, items: Sequence[str]) -> None:
@@ -32,6 +33,8 @@ class Disk:
         self.writes.append([*items])
         if "full" in items:
             raise full()
+        if "broken" in items:
+            raise OverflowError
 
     def threads(self, *items: str) -> list[threading.Thread]:
         """Have each item written by a thread of its own, all after the first while that writes."""
@@ -81,7 +84,7 @@ def test_one_that_cannot_be_written_does_not_keep_the_others_out() -> None:
 
 def test_alone_it_is_written_as_it_is() -> None:
     written: list[list[int]] = []
-    gathered = Gathered[int](lambda items: written.append([*items]))
+    gathered = Gathered[int](lambda items: written.append([*items]), name="disk")
 
     gathered.write([1, 2])
     gathered.write([3])
@@ -94,4 +97,60 @@ def test_an_error_reaches_who_writes() -> None:
         raise full()
 
     with pytest.raises(DeliveryError, match="full"):
-        Gathered(write).write([1])
+        Gathered(write, name="disk").write([1])
+
+
+def test_what_broke_is_not_written_with_what_comes_later() -> None:
+    disk = Disk()
+    threads = disk.threads("a", "b")
+    broken = threading.Thread(target=lambda: pytest.raises(OverflowError, disk.gathered.write, ["broken"]))
+    broken.start()
+    until(lambda: disk.seen() == 3)
+
+    disk.let_go.set()
+    for thread in [*threads, broken]:
+        thread.join(SECONDS)
+    disk.gathered.write(["c"])
+
+    assert disk.seen() == 0
+    assert disk.writes[-1] == ["c"]
+    assert sum(items.count("b") for items in disk.writes if "broken" not in items) == 1
+
+
+def test_who_is_interrupted_while_it_waits_is_not_written_later() -> None:
+    disk = Disk()
+    threads = disk.threads("a")
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(TimeoutError):
+            disk.gathered.write(["b"])
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    disk.let_go.set()
+    threads[0].join(SECONDS)
+    disk.gathered.write(["c"])
+
+    assert disk.writes == [["a"], ["c"]]
+
+
+def test_a_signal_handler_that_writes_in_the_midst_of_it_is_refused() -> None:
+    errors: list[DeliveryError] = []
+
+    def write(items: Sequence[int]) -> None:
+        if items == [1]:
+            try:
+                gathered.write([2])
+            except DeliveryError as error:
+                errors.append(error)
+
+    gathered = Gathered[int](write, name="disk")
+    gathered.write([1])
+    gathered.write([3])
+
+    assert [error.retryable for error in errors] == [True]
+    assert "signal" in str(errors[0])

@@ -3,13 +3,16 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import pytest
 
-from broadcaster.errors import DeliveryError
+from broadcaster.errors import DeliveryError, UnencodableData
 from broadcaster.messages import Message
+from broadcaster.queues import memory
 from broadcaster.queues.base import Queue
 from broadcaster.queues.failed import FailedStore
 from broadcaster.queues.memory import MemoryQueue
@@ -75,6 +78,80 @@ def test_a_queue_that_is_full_says_so(drivers: Drivers) -> None:
     let_go(drivers)
     queue.close()
     assert drivers.scripted.ids == ["message-1", "message-2", "message-3"]
+
+
+def test_what_is_pushed_together_is_taken_together_or_not_at_all(drivers: Drivers) -> None:
+    queue = MemoryQueue(drivers, size=3)
+    fill(queue)
+
+    with pytest.raises(DeliveryError, match="it is full"):
+        queue.push([envelope(4, unique="a", unique_for=60.0), envelope(5)])
+    queue.push([envelope(6, unique="a", unique_for=60.0)])
+
+    let_go(drivers)
+    queue.close()
+    assert drivers.scripted.ids == [f"message-{number}" for number in (1, 2, 3, 6)]
+
+
+@pytest.mark.parametrize("overflow", ["raise", "wait"])
+def test_more_than_it_ever_holds_is_refused_at_once_and_the_queue_goes_on(overflow: Any) -> None:
+    drivers = Drivers()
+    queue = MemoryQueue(drivers, size=2, overflow=overflow)
+
+    with pytest.raises(DeliveryError, match="3 events are more than it holds, which is 2") as error:
+        queue.push([envelope(number) for number in (1, 2, 3)])
+    queue.push([envelope(4), envelope(5)])
+
+    assert not error.value.retryable
+    queue.close()
+    assert drivers.scripted.ids == ["message-4", "message-5"]
+
+
+def test_what_cannot_be_written_down_is_told_to_who_pushes_it(drivers: Drivers) -> None:
+    queue = MemoryQueue(drivers)
+    let_go(drivers)
+
+    with pytest.raises(UnencodableData):
+        queue.push([envelope(1, unique="file-\udcff", unique_for=60.0)])
+    queue.push([envelope(2)])
+
+    queue.close()
+    assert drivers.scripted.ids == ["message-2"]
+
+
+def test_what_was_lost_at_the_end_keeps_nothing_out(drivers: Drivers) -> None:
+    queue = MemoryQueue(drivers, close_seconds=0.05)
+    let_go(drivers)
+    for number in (1, 2):
+        queue.push([envelope(number, delay=60.0 * (2 - number), unique="a", unique_for=60.0)])
+        queue.close()
+
+    assert drivers.scripted.ids == ["message-2"]
+
+
+def test_a_hook_that_pushes_in_its_thread_does_not_wait_for_itself(drivers: Drivers) -> None:
+    queue = MemoryQueue(drivers, size=1, overflow="wait")
+    let_go(drivers)
+    errors: list[DeliveryError] = []
+    deliver = drivers.scripted.deliver
+
+    def deliver_and_push(message: Message) -> None:
+        deliver(message)
+        if message.id == "message-1":
+            queue.push([envelope(2)])
+            try:
+                queue.push([envelope(3)])
+            except DeliveryError as error:
+                errors.append(error)
+
+    drivers.scripted.deliver = deliver_and_push  # type: ignore[method-assign]
+    started = time.monotonic()
+    queue.push([envelope(1)])
+    queue.close()
+
+    assert drivers.scripted.ids == ["message-1", "message-2"]
+    assert len(errors) == 1
+    assert time.monotonic() - started < memory._WAIT_SECONDS
 
 
 def test_a_queue_may_drop_what_it_has_no_room_for(drivers: Drivers, caplog: pytest.LogCaptureFixture) -> None:

@@ -16,33 +16,40 @@ T = TypeVar("T")
 
 
 class Gathered(Generic[T]):
-    """Calls *write* with what all the threads have that came while it was busy."""
+    """Calls *write* with what all the threads have that came while it was busy; *name* is in errors."""
 
-    def __init__(self, write: Callable[[Sequence[T]], None]) -> None:
+    def __init__(self, write: Callable[[Sequence[T]], None], *, name: str) -> None:
         self._write = write
+        self._name = name
         # A child must not write what threads of its parent had, nor wait for one of these.
         self._waiting = PerProcess[_Waiting[T]](_Waiting)
 
     def write(self, items: Sequence[T]) -> None:
         """Return when *items* are written; raise the `DeliveryError` that *write* raises for them."""
-        own, waiting = _Share(items), self._waiting.value
-        with waiting.adding:
-            waiting.shares.append(own)
-        with waiting.writing:
-            with waiting.adding:
-                shares = [*waiting.shares]
-            if own not in shares:
-                return  # another thread has written it
-            if len(shares) > 1:
-                # What is wrong with one of them is no matter to the others, who write alone then.
-                with suppress(DeliveryError):
-                    self._write([item for share in shares for item in share.items])
-                    waiting.remove(shares)
-                    return
-            try:
-                self._write(items)
-            finally:
-                waiting.remove([own])
+        own, waiting, thread = _Share(items), self._waiting.value, threading.get_ident()
+        if thread in waiting.threads:
+            reason = "the thread was writing to it when a signal came, whose handler has to send in another"
+            raise DeliveryError(reason, driver=self._name, retryable=True)
+        waiting.threads.add(thread)
+        try:
+            waiting.add(own)
+            with waiting.writing:
+                # If not, another thread has written it.
+                if own in (shares := waiting.all()):
+                    self._write_all(own, shares, waiting)
+        finally:
+            # What this raises for, nobody else may write afterwards.
+            waiting.remove([own])
+            waiting.threads.discard(thread)
+
+    def _write_all(self, own: _Share[T], shares: Sequence[_Share[T]], waiting: _Waiting[T]) -> None:
+        if len(shares) > 1:
+            # What is wrong with one of them is no matter to the others, who write alone then.
+            with suppress(Exception):
+                self._write([item for share in shares for item in share.items])
+                waiting.remove(shares)
+                return
+        self._write(own.items)
 
 
 class _Share(Generic[T]):
@@ -55,6 +62,15 @@ class _Waiting(Generic[T]):
         self.adding = threading.Lock()
         self.writing = threading.Lock()
         self.shares: list[_Share[T]] = []
+        self.threads: set[int] = set()
+
+    def add(self, share: _Share[T]) -> None:
+        with self.adding:
+            self.shares.append(share)
+
+    def all(self) -> list[_Share[T]]:
+        with self.adding:
+            return [*self.shares]
 
     def remove(self, shares: Sequence[_Share[T]]) -> None:
         with self.adding:

@@ -9,7 +9,7 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from broadcaster.drivers._processes import PerProcess
@@ -18,6 +18,7 @@ from broadcaster.queues.base import Capabilities
 from broadcaster.queues.envelopes import Envelope, seal
 from broadcaster.queues.failed import MemoryFailedStore
 from broadcaster.queues.locks import MemoryLocks
+from broadcaster.queues.outcomes import Outcome
 from broadcaster.queues.runner import Drivers, Runner, Span
 
 __all__ = ["MemoryQueue"]
@@ -32,9 +33,9 @@ class MemoryQueue:
     """Holds up to *size* envelopes; a thread, which starts with the first, delivers them through *drivers*.
 
     When it is full, *overflow* says what happens: "raise" a `DeliveryError`, "wait" for room (five seconds,
-    then raise), or "drop" the new one, counted in the log. `close()`, which happens at the end of the process
-    too, delivers what is due for up to *close_seconds*; what is left is lost, and said so. Those that were
-    given up are in `failed`.
+    then raise), or "drop" the new ones, counted in the log. What is pushed together is taken together, or not
+    at all, unless it is dropped. `close()`, which happens at the end of the process too, delivers what is due
+    for up to *close_seconds*; what is left is lost, and said so. Those that were given up are in `failed`.
     """
 
     name = "memory"
@@ -50,24 +51,31 @@ class MemoryQueue:
         close_seconds: float = 5.0,
     ) -> None:
         self.failed = MemoryFailedStore()
-        self._locks = MemoryLocks()
+        self._size = size
         self._overflow = overflow
         self._close_seconds = close_seconds
         self._dropped = 0
         runner = Runner(drivers, self.failed, release=self.release, span=span)
-        # A thread does not come along into a process that forks off.
-        self._held = PerProcess(lambda: _Held(runner, size))
+        # Neither a thread nor what it holds comes along into a process that forks off.
+        self._held = PerProcess(lambda: _Held(runner, size, lambda: atexit.register(self.close)))
 
     def push(self, envelopes: Sequence[Envelope]) -> None:
         """See `Queue.push()`."""
         held = self._held.value
-        for envelope in envelopes:
-            if not held.has_room(_WAIT_SECONDS if self._overflow == "wait" else 0):
-                self._overflows()
-            elif self._locks.take(envelope):
-                held.put(envelope, time.time() + envelope.delay)
-        if held.start():
-            atexit.register(self.close)
+        wanted = [(envelope, seal(envelope)) for envelope in envelopes]
+        wanted = [(envelope, body) for envelope, body in wanted if held.locks.take(envelope)]
+        if len(wanted) > self._size and self._overflow != "drop":
+            self._unlock(held, wanted)
+            reason = f"{len(wanted):,} events are more than it holds, which is {self._size:,}; push fewer at once"
+            raise DeliveryError(reason, driver="queue memory")
+        left = held.put(
+            [(envelope.delay, body) for envelope, body in wanted],
+            seconds=_WAIT_SECONDS if self._overflow == "wait" else 0,
+            some=self._overflow == "drop",
+        )
+        if left:
+            self._unlock(held, wanted[-left:])
+            self._overflows(left)
 
     async def apush(self, envelopes: Sequence[Envelope]) -> None:
         """See `Queue.apush()`."""
@@ -78,7 +86,7 @@ class MemoryQueue:
 
     def release(self, envelope: Envelope) -> None:
         """See `Queue.release()`."""
-        self._locks.give_back(envelope)
+        self._held.value.locks.give_back(envelope)
 
     def close(self) -> None:
         """Deliver what is due, for up to *close_seconds*, and end the thread; the rest is lost."""
@@ -90,81 +98,106 @@ class MemoryQueue:
         """See `close()`."""
         await asyncio.to_thread(self.close)
 
-    def _overflows(self) -> None:
+    def _unlock(self, held: _Held, wanted: Sequence[tuple[Envelope, bytes]]) -> None:
+        for envelope, _ in wanted:
+            held.locks.give_back(envelope)
+
+    def _overflows(self, count: int) -> None:
         if self._overflow != "drop":
             raise DeliveryError("it is full", driver="queue memory", retryable=True)
-        self._dropped += 1
-        if self._dropped == 1 or self._dropped % 1_000 == 0:
+        before, self._dropped = self._dropped, self._dropped + count
+        if before == 0 or before // 1_000 != self._dropped // 1_000:
             _logger.error("the queue in memory is full; events dropped: %d", self._dropped)
 
 
 class _Held:
     """What one process holds, and the thread that delivers it."""
 
-    def __init__(self, runner: Runner, size: int) -> None:
+    def __init__(self, runner: Runner, size: int, started: Callable[[], object]) -> None:
+        self._started = started
+        self.locks = MemoryLocks()
         self._runner = runner
         self._size = size
         self._numbers = itertools.count()
-        self._waiting: list[tuple[float, int, Envelope]] = []
+        self._waiting: list[tuple[float, int, bytes]] = []
         self._running = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         """Whoever is not it any more, comes to an end."""
 
-    def has_room(self, seconds: float) -> bool:
-        with self._changed:
-            return self._changed.wait_for(lambda: len(self._waiting) < self._size, seconds)
+    def put(self, entries: Sequence[tuple[float, bytes]], *, seconds: float, some: bool) -> int:
+        """Take *entries*, of which each is due after a delay; return how many were left out.
 
-    def put(self, envelope: Envelope, due: float) -> None:
+        That is all, or none, or with *some* the last for which there is no room.
+        """
         with self._changed:
-            heapq.heappush(self._waiting, (due, next(self._numbers), envelope))
-            self._changed.notify_all()
-
-    def start(self) -> bool:
-        """Start the thread, unless it runs."""
-        with self._changed:
-            if self._thread is not None or not self._waiting:
-                return False
-            self._thread = threading.Thread(target=self._run, name="broadcaster-queue", daemon=True)
-            self._thread.start()
-            return True
+            if seconds and not self._goes_on():  # for the thread that makes room, nobody else will
+                self._changed.wait_for(lambda: self._room() >= len(entries), seconds)
+            count = len(entries) if len(entries) <= (room := self._room()) else room if some else 0
+            self._add(entries[:count])
+            if count:
+                self._start()
+            return len(entries) - count
 
     def stop(self, seconds: float) -> int:
         """Wait until nothing is due, and end the thread; return how many envelopes are lost."""
+        until = time.monotonic() + seconds
         with self._changed:
             if self._thread is not None:
                 self._changed.wait_for(lambda: not self._running and not self._is_due(), seconds)
             thread, self._thread = self._thread, None
             self._changed.notify_all()
-            lost, self._waiting = len(self._waiting) + self._running, []
+            lost, self._waiting, self._running = len(self._waiting) + self._running, [], 0
+            # What is lost must keep nothing out that comes after it.
+            self.locks = MemoryLocks()
         if thread is not None and thread is not threading.current_thread():
-            thread.join(seconds)
+            thread.join(max(0.0, until - time.monotonic()))
         return lost
 
+    def _add(self, entries: Iterable[tuple[float, bytes]]) -> None:
+        now = time.monotonic()
+        for delay, body in entries:
+            heapq.heappush(self._waiting, (now + delay, next(self._numbers), body))
+
+    def _start(self) -> None:
+        """Wake the thread, or start it."""
+        self._changed.notify_all()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="broadcaster-queue", daemon=True)
+            self._thread.start()
+            self._started()
+
     def _run(self) -> None:
-        while envelopes := self._take():
-            outcomes = self._runner.run_many((seal(envelope), 0) for envelope in envelopes)
-            for outcome in outcomes:
-                if outcome.again is not None:
-                    self.put(outcome.again, time.time() + outcome.pause)
+        while bodies := self._take():
+            outcomes: Sequence[Outcome] = ()
+            try:
+                outcomes = self._runner.run_many((body, 0) for body in bodies)
+            except Exception:
+                _logger.exception("%d events may be lost, at which the queue in memory broke", len(bodies))
             with self._changed:
-                self._running = 0
+                if self._goes_on():
+                    self._running = 0
+                    again = [(one.pause, seal(one.again)) for one in outcomes if one.again is not None]
+                    self._add(again)
                 self._changed.notify_all()
 
-    def _take(self) -> list[Envelope]:
+    def _take(self) -> list[bytes]:
         """Wait until something is due, and return it; nothing at the end."""
         with self._changed:
             while self._goes_on() and not self._is_due():
-                self._changed.wait(self._waiting[0][0] - time.time() if self._waiting else None)
-            taken: list[Envelope] = []
+                self._changed.wait(self._waiting[0][0] - time.monotonic() if self._waiting else None)
+            taken: list[bytes] = []
             while self._goes_on() and self._is_due() and len(taken) < _AT_ONCE:
                 taken.append(heapq.heappop(self._waiting)[2])
             self._running = len(taken)
             self._changed.notify_all()
             return taken
 
+    def _room(self) -> int:
+        return max(0, self._size - len(self._waiting))
+
     def _goes_on(self) -> bool:
         return self._thread is threading.current_thread()
 
     def _is_due(self) -> bool:
-        return bool(self._waiting) and self._waiting[0][0] <= time.time()
+        return bool(self._waiting) and self._waiting[0][0] <= time.monotonic()

@@ -43,7 +43,7 @@ class SqliteQueue:
     ) -> None:
         self._file = SqliteFile(file)
         self._jobs = SqliteJobs(self._file, lease=lease, clock=clock)
-        self._pushed = Gathered(self._jobs.add)
+        self._pushed = Gathered(self._jobs.add, name="queue sqlite")
         self._lease = lease
         self.failed = SqliteFailedStore(self._file, durable=False)
         # Its jobs know whether what failed here is done with, or in the hands of another worker by now.
