@@ -72,7 +72,7 @@ class Dispatcher:
     def defer(self, plans: Sequence[Plan]) -> Sequence[Plan]:
         """Hand over what waits for a commit to the open transaction, if there is one; return the rest."""
         # A commit has no way back, so a failure after it is logged, as that of a rescued event.
-        waiting = [plan._replace(rescue=True) for plan in plans if plan.after_commit]
+        waiting = [plan._replace(late=True) for plan in plans if plan.after_commit]
         transaction = self.transactions.current() if waiting else None
         if transaction is None:
             return plans
@@ -86,6 +86,7 @@ class Dispatcher:
         """
         errors: list[DeliveryError] = []
         queue, waiting, plans = self._divided(plans)
+        batches = self._batches(plans)
         if queue is not None:
             try:
                 with self._spanned(queue.name, waiting):
@@ -94,7 +95,7 @@ class Dispatcher:
                 errors += self._announce_failed(queue.name, waiting, error)
             else:
                 self._announce_queued(queue.name, waiting)
-        for name, (driver, batch) in self._batches(plans).items():
+        for name, (driver, batch) in batches.items():
             self._announce(sending, name, batch)
             try:
                 with self._spanned(name, batch):
@@ -112,6 +113,7 @@ class Dispatcher:
         """Like `carry()`, without blocking the event loop."""
         errors: list[DeliveryError] = []
         queue, waiting, plans = self._divided(plans)
+        batches = self._batches(plans)
         if queue is not None:
             try:
                 with self._spanned(queue.name, waiting):
@@ -120,7 +122,7 @@ class Dispatcher:
                 errors += self._announce_failed(queue.name, waiting, error)
             else:
                 self._announce_queued(queue.name, waiting)
-        for name, (driver, batch) in self._batches(plans).items():
+        for name, (driver, batch) in batches.items():
             self._announce(sending, name, batch)
             try:
                 with self._spanned(name, batch):
@@ -184,9 +186,9 @@ class Dispatcher:
         """Return the error for the caller, or nothing when every event of the batch is rescued."""
         for plan in batch:
             failed.send(self._drivers, event=plan.event, message=plan.message, driver=name, error=error)
-            if plan.rescue:
+            if plan.rescue or plan.late:
                 _logger.error("%r was not broadcast by driver %r: %s", plan.message.name, name, error)
-        return [] if all(plan.rescue for plan in batch) else [error]
+        return [] if all(plan.rescue or plan.late for plan in batch) else [error]
 
 
 def _envelopes(plans: Sequence[Plan]) -> list[Envelope]:

@@ -83,6 +83,9 @@ class DeliveryError(BroadcastError):
     that this one is made of, by name.
     """
 
+    delivered: int = 0
+    """Of several messages that a driver got together, how many it had handed over: the first ones."""
+
     def __init__(
         self,
         reason: str,

@@ -31,7 +31,8 @@ __all__ = ["Plan", "driver_names", "plan_of"]
 class Plan(NamedTuple):
     """What sending *event* comes to: one message, and the names of the drivers that carry it.
 
-    With a *hand_off* it may go through a queue, under the lock *unique_id* if there is one.
+    With a *hand_off* it may go through a queue, under the lock *unique_id* if there is one. What goes wrong
+    is logged, and not raised, with *rescue*, and where it is *late*: after a commit.
     """
 
     event: Broadcastable
@@ -41,6 +42,7 @@ class Plan(NamedTuple):
     after_commit: bool = False
     hand_off: HandOff | None = None
     unique_id: str | None = None
+    late: bool = False
 
 
 def plan_of(event: Broadcastable, *, to_others: bool, via: Via, default: str) -> Plan | None:
@@ -104,7 +106,7 @@ def _hooks_of(cls: type) -> _Hooks:
         data=_hook(cls, "broadcast_with"),
         when=_hook(cls, "broadcast_when"),
         via=_hook(cls, "broadcast_via"),
-        unique_id=methodcaller("unique_id") if issubclass(cls, ShouldBeUnique) else None,
+        unique_id=_hook(cls, "unique_id") if issubclass(cls, ShouldBeUnique) else None,
         hand_off=hand_off_of(cls),
         rescue=issubclass(cls, ShouldRescue),
         after_commit=issubclass(cls, ShouldDispatchAfterCommit),

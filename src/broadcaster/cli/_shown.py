@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -37,7 +38,12 @@ def show(rows: Sequence[Mapping[str, object]]) -> None:
 
 def write_line(fields: Mapping[str, object]) -> None:
     """Write *fields* to stdout as a line of JSON, at once."""
-    sys.stdout.write(encode(dict(fields)) + "\n")
+    line = encode(dict(fields))
+    try:
+        sys.stdout.write(line + "\n")
+    except UnicodeEncodeError:
+        # A stdout that is not in UTF-8 gets the same in ASCII.
+        sys.stdout.write(json.dumps(json.loads(line)) + "\n")
     sys.stdout.flush()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,7 +83,7 @@ def retry(
         if everything:
             given_up = [*reversed(found.failed.list(most=max(1, found.failed.count())))]
         else:
-            given_up = [_find(found, failed_id) for failed_id in ids or []]
+            given_up = _find_all(found, ids or [])
         unreadable = send_again(found, given_up)
         typer.echo(f"{len(given_up) - len(unreadable)} wait again")
         if unreadable:
@@ -101,9 +101,10 @@ def forget(
 ) -> None:
     """Drop what was given up, by id."""
     with _queue(app, env_file) as found:
-        for given_up in [_find(found, failed_id) for failed_id in ids]:
-            found.failed.forget(given_up.id)
-        typer.echo(f"{len(ids)} forgotten")
+        given_up = _find_all(found, ids)
+        for kept in given_up:
+            found.failed.forget(kept.id)
+        typer.echo(f"{len(given_up)} forgotten")
 
 
 @queue.command()
@@ -145,6 +146,12 @@ def _queue(app: str | None, env_file: Path | None) -> Iterator[WorkedQueue]:
             yield queue_of(manager)
     except OSError as error:
         raise BroadcastError(str(error)) from error
+
+
+def _find_all(found: WorkedQueue, ids: Iterable[str]) -> list[Failed]:
+    """Return each of them once, also where it was named twice."""
+    by_id = {kept.id: kept for kept in (_find(found, failed_id) for failed_id in ids)}
+    return [*by_id.values()]
 
 
 def _find(found: WorkedQueue, failed_id: str) -> Failed:

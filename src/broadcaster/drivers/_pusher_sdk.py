@@ -65,12 +65,14 @@ class PusherApp:
         body: Mapping[str, Any],
         headers: Mapping[str, str] | None = None,
         repeatable: bool = False,
+        completes: int = 0,
     ) -> HttpRequest:
         """Make the request that posts *body* to a path below that of the application."""
         whole = (*self._root, *path)
         request = Request(self._client, POST, "/" + "/".join(whole), body)
         url = self._url(whole, request.query_params)
-        return HttpRequest(POST, url, request.body, {**request.headers, **(headers or {})}, repeatable)
+        headers = {**request.headers, **(headers or {})}
+        return HttpRequest(POST, url, request.body, headers, repeatable, completes)
 
     def get(self, *path: str, **query: str) -> HttpRequest:
         """Make the request that asks for a path below that of the application; it may be repeated."""

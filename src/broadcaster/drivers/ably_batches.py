@@ -49,25 +49,26 @@ def requests_for(publications: Iterable[Publication]) -> Iterator[HttpRequest]:
     """
     held: list[Publication] = []
     channels: set[str] = set()
-    size = 0
-    for publication in (part for whole in publications for part in whole.split()):
+    size = number = 0
+    parts = ((number, part) for number, whole in enumerate(publications) for part in whole.split())
+    for number, publication in parts:
         more = len(publication.encoded()) + 1
         together = channels.union(publication.channels)
         full = len(held) == _PUBLICATIONS or len(together) > _CHANNELS or size + more > _BYTES
         if held and full:
-            yield _request(held)
+            yield _request(held, completes=number)
             held, together, size = [], set(publication.channels), 0
         held.append(publication)
         channels, size = together, size + more
     if held:
-        yield _request(held)
+        yield _request(held, completes=number + 1)
 
 
-def _request(publications: Sequence[Publication]) -> HttpRequest:
+def _request(publications: Sequence[Publication], *, completes: int) -> HttpRequest:
     if len(publications) == 1:
         (publication,) = publications
         if len(publication.channels) == 1:
             path = f"/channels/{quote(publication.channels[0], safe=':')}/messages"
-            return HttpRequest("POST", path, publication.message, repeatable=True)
+            return HttpRequest("POST", path, publication.message, repeatable=True, completes=completes)
     body = b"[%b]" % b",".join(publication.encoded() for publication in publications)
-    return HttpRequest("POST", "/messages", body, repeatable=True)
+    return HttpRequest("POST", "/messages", body, repeatable=True, completes=completes)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from broadcaster.context import trace_headers
 from broadcaster.drivers._processes import PerProcess
 from broadcaster.drivers.requests import Attempts, HttpRequest, HttpResponse, attempts
+from broadcaster.errors import DeliveryError
 from broadcaster.messages import Message
 
 if TYPE_CHECKING:
@@ -39,14 +40,22 @@ class Driver(ABC):
         """Like `deliver()`, without blocking the event loop."""
 
     def deliver_many(self, messages: Sequence[Message]) -> None:
-        """Hand *messages* over in order; stop at the first failure."""
-        for message in messages:
-            self.deliver(message)
+        """Hand *messages* over in order; stop at the first failure, whose `delivered` says how far it got."""
+        for number, message in enumerate(messages):
+            try:
+                self.deliver(message)
+            except DeliveryError as error:
+                error.delivered = number
+                raise
 
     async def adeliver_many(self, messages: Sequence[Message]) -> None:
         """Like `deliver_many()`, without blocking the event loop."""
-        for message in messages:
-            await self.adeliver(message)
+        for number, message in enumerate(messages):
+            try:
+                await self.adeliver(message)
+            except DeliveryError as error:
+                error.delivered = number
+                raise
 
     @property
     def signer(self) -> Signer | None:
@@ -98,9 +107,14 @@ class HttpDriver(Driver):
     def requests_for_many(self, messages: Sequence[Message]) -> Iterable[HttpRequest]:
         """Return the requests that hand *messages* over, for a peer that takes several in one request.
 
-        Those that are made one by one are each sent before the next is made.
+        Those that are made one by one are each sent before the next is made. Each says how many messages it
+        `completes`, so that what was handed over before a failure need not be repeated.
         """
-        return [request for message in messages for request in self.requests(message)]
+        return [
+            replace(request, completes=number if request is requests[-1] else number - 1)
+            for number, requests in enumerate(map(self.requests, messages), 1)
+            for request in requests
+        ]
 
     def check(self, response: HttpResponse) -> None:
         """Raise `DeliveryError` for a 2xx answer that did not come from the peer; any counts as its own."""
@@ -117,13 +131,25 @@ class HttpDriver(Driver):
 
     def deliver_many(self, messages: Sequence[Message]) -> None:
         """Send the requests for all *messages* one after another; stop at the first failure."""
+        done = 0
         for request in self.requests_for_many(messages):
-            self.ask(request)
+            try:
+                self.ask(request)
+            except DeliveryError as error:
+                error.delivered = done
+                raise
+            done = max(done, request.completes)
 
     async def adeliver_many(self, messages: Sequence[Message]) -> None:
         """Send the requests for all *messages* one after another; stop at the first failure."""
+        done = 0
         for request in self.requests_for_many(messages):
-            await self.aask(request)
+            try:
+                await self.aask(request)
+            except DeliveryError as error:
+                error.delivered = done
+                raise
+            done = max(done, request.completes)
 
     def ask(self, request: HttpRequest) -> HttpResponse:
         """Send one request, again where that is safe; return the answer or raise `DeliveryError`."""

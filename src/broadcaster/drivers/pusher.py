@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -89,8 +90,15 @@ class PusherDriver(PusherApi):
 
         A signature is good for ten minutes, which a long batch may take.
         """
-        items = [item for message in messages for item in self._items(message)]
-        return (self._batch(items[n : n + EVENTS_PER_BATCH]) for n in range(0, len(items), EVENTS_PER_BATCH))
+        items: list[_Item] = []
+        ends: list[int] = []
+        for message in messages:
+            items += self._items(message)
+            ends.append(len(items))
+        return (
+            self._batch(items[n : n + EVENTS_PER_BATCH], completes=bisect_right(ends, n + EVENTS_PER_BATCH))
+            for n in range(0, len(items), EVENTS_PER_BATCH)
+        )
 
     def trigger(self, message: Message, *, info: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
         """Deliver *message* and return what its channels were like: by channel, the attributes in *info*.
@@ -153,12 +161,13 @@ class PusherDriver(PusherApi):
             for channel in channels:
                 yield message_id, {"channel": channel, "name": message.name, "data": data, **left_out}
 
-    def _batch(self, items: Sequence[_Item]) -> HttpRequest:
+    def _batch(self, items: Sequence[_Item], *, completes: int) -> HttpRequest:
         return self._app.post(
             "batch_events",
             body={"batch": [event for _, event in items]},
             headers={"X-Idempotency-Key": ",".join(message_id for message_id, _ in items)},
             repeatable=self._idempotent,
+            completes=completes,
         )
 
     def _check(self, data: str, what: str) -> None:

@@ -20,7 +20,8 @@ _NOT_TAKEN = frozenset({408, 425, 429, 503})
 class HttpRequest:
     """One request; *repeatable* says that the peer may get it twice without harm.
 
-    *url* is percent-encoded, and is sent as it stands: a signature may cover it.
+    *url* is percent-encoded, and is sent as it stands: a signature may cover it. *completes* is how many
+    messages have been handed over when it was answered, of those that several requests are for.
     """
 
     method: str
@@ -28,6 +29,7 @@ class HttpRequest:
     body: bytes = field(default=b"", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     repeatable: bool = False
+    completes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

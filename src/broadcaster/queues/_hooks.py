@@ -24,6 +24,8 @@ def tell_class(envelope: Envelope, error: BroadcastError) -> None:
         hook = attrgetter(f"{name}.failed")(sys.modules[module])
     except (AttributeError, KeyError):
         return
+    if not callable(hook):  # a field of that name
+        return
     try:
         hook(envelope.message, error)
     except Exception:

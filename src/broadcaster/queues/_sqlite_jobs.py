@@ -30,11 +30,11 @@ _READY = """
 """
 # Whoever was held when its lease ended was lost by the worker that held it.
 _TAKE = "UPDATE jobs SET due = ?, lost = lost + held, held = 1, claims = ? WHERE id = ?"
-_RENEW = "UPDATE jobs SET due = ? WHERE id = ? AND claims = ?"
+_RENEW = "UPDATE jobs SET due = ? WHERE id = ? AND claims = ? AND held"
 _DONE = "DELETE FROM jobs WHERE id = ? AND claims = ?"
 _AGAIN = "UPDATE jobs SET queue = ?, due = ?, held = 0, body = ? WHERE id = ? AND claims = ?"
 # One more claim, so that whoever still works on it cannot say any more what became of it.
-_GIVE_BACK = "UPDATE jobs SET due = ?, held = 0, claims = claims + 1 WHERE id = ? AND claims = ?"
+_GIVE_BACK = "UPDATE jobs SET due = ?, held = 0, claims = claims + 1 WHERE id = ? AND claims = ? AND held"
 _SIZES = """
     SELECT queue, sum(due <= :now), sum(due > :now AND NOT held), sum(due > :now AND held)
     FROM jobs GROUP BY queue

@@ -39,6 +39,10 @@ class Group:
         """The messages, in order."""
         return [job.envelope.message for job in self.jobs]
 
+    def divided(self, count: int) -> tuple[Group, Group]:
+        """Return the first *count* jobs, and the others."""
+        return Group(self.driver, self.jobs[:count]), Group(self.driver, self.jobs[count:])
+
 
 class Work:
     """What is to be done, and the *outcomes*: one for each job, in the order in which they were taken."""

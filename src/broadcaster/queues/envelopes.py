@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from broadcaster.encoding import decode, encode
 from broadcaster.errors import BroadcastError
 from broadcaster.messages import Message
 
-__all__ = ["SPARE", "VERSION", "Envelope", "UnreadableEnvelope", "open_envelope", "seal"]
+__all__ = ["MOST_TRIES", "SPARE", "VERSION", "Envelope", "UnreadableEnvelope", "open_envelope", "seal"]
 
 VERSION = 1
 
 SPARE = 2
 """How many more workers than it has tries an envelope may end."""
+
+MOST_TRIES = 1_000_000_000
+"""More than anybody waits for, and less than what engines can count to."""
 
 _NO_TRACE: Mapping[str, str] = {}
 
@@ -102,7 +106,7 @@ def open_envelope(body: bytes) -> Envelope:
         return _read(fields)
     except KeyError as missing:
         raise UnreadableEnvelope(f"it has no field {missing}") from None
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, OverflowError, TypeError, ValueError):
         raise UnreadableEnvelope("a field is not what it should be") from None
 
 
@@ -118,18 +122,30 @@ def _read(fields: Mapping[str, Any]) -> Envelope:
         message,
         driver=_text(fields, "driver"),
         queue=_text(fields, "queue"),
-        created=float(fields["created"]),
-        delay=float(fields["delay"]),
-        expires=None if fields["expires"] is None else float(fields["expires"]),
-        tries=int(fields["tries"]),
-        backoff=tuple(float(pause) for pause in fields["backoff"]),
-        attempt=int(fields["attempt"]),
+        created=_number(fields["created"]),
+        delay=_number(fields["delay"]),
+        expires=None if fields["expires"] is None else _number(fields["expires"]),
+        tries=_count(fields["tries"]),
+        backoff=tuple(_number(pause) for pause in fields["backoff"]),
+        attempt=_count(fields["attempt"]),
         unique=_text_or_none(fields, "unique"),
-        unique_for=float(fields["unique_for"]),
+        unique_for=_number(fields["unique_for"]),
         event=_text(fields, "event"),
         rescue=fields["rescue"] is True,
         trace={str(name): str(value) for name, value in fields["trace"].items()},
     )
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise TypeError("that is no number")
+    return float(value)
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_TRIES:
+        raise TypeError("that is no number of tries")
+    return value
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from broadcaster._classes import once_per_class
 from broadcaster.events import ShouldBeUnique, ShouldBroadcastNow, ShouldQueue
 from broadcaster.messages import Message
-from broadcaster.queues.envelopes import Envelope
+from broadcaster.queues.envelopes import MOST_TRIES, Envelope
 
 __all__ = ["HandOff", "hand_off_of"]
 
@@ -59,22 +59,22 @@ def hand_off_of(cls: type) -> HandOff | None:
         tries=_tries(cls),
         backoff=_backoff(cls),
         delay=_seconds(cls, "delay", cls.delay),
-        ttl=None if cls.ttl is None else _seconds(cls, "ttl", cls.ttl),
+        ttl=_ttl(cls),
         unique_for=_seconds(cls, "unique_for", cls.unique_for) if issubclass(cls, ShouldBeUnique) else None,
     )
 
 
 def _queue(cls: type[ShouldQueue]) -> str:
     queue: object = cls.queue
-    if not isinstance(queue, str) or not queue or "," in queue:
-        raise TypeError(f"{cls.__name__}.queue is {queue!r}; name a queue, without a comma")
+    if not isinstance(queue, str) or not queue or "," in queue or queue != queue.strip():
+        raise TypeError(f"{cls.__name__}.queue is {queue!r}; name a queue, without a comma or spaces around it")
     return queue
 
 
 def _tries(cls: type[ShouldQueue]) -> int:
     tries: object = cls.tries
-    if not isinstance(tries, int) or isinstance(tries, bool) or tries < 1:
-        raise TypeError(f"{cls.__name__}.tries is {tries!r}; how often is a number, 1 at least")
+    if not isinstance(tries, int) or isinstance(tries, bool) or not 1 <= tries <= MOST_TRIES:
+        raise TypeError(f"{cls.__name__}.tries is {tries!r}; how often is a number from 1 to {MOST_TRIES:,}")
     return tries
 
 
@@ -82,6 +82,13 @@ def _backoff(cls: type[ShouldQueue]) -> tuple[float, ...]:
     backoff: Any = cls.backoff
     pauses = backoff if isinstance(backoff, Iterable) and not isinstance(backoff, str) else [backoff]
     return tuple(_seconds(cls, "backoff", pause) for pause in pauses)
+
+
+def _ttl(cls: type[ShouldQueue]) -> float | None:
+    ttl = None if cls.ttl is None else _seconds(cls, "ttl", cls.ttl)
+    if ttl == 0:
+        raise TypeError(f"{cls.__name__}.ttl is 0, with which none is delivered; give more, or None for no end")
+    return ttl
 
 
 def _seconds(cls: type, name: str, given: object) -> float:

@@ -16,6 +16,7 @@ def retry(queue: WorkedQueue, given_up: Iterable[Failed]) -> list[Failed]:
     """Push what was *given_up* as if it had never been tried, and forget it; return what cannot be read.
 
     Should this process die between the two, it is both waiting and given up: sent twice rather than never.
+    It waits without a lock: another one like it that has the lock would have it left out, and lost.
     """
     unreadable: list[Failed] = []
     for failed in given_up:
@@ -24,6 +25,6 @@ def retry(queue: WorkedQueue, given_up: Iterable[Failed]) -> list[Failed]:
         except UnreadableEnvelope:
             unreadable.append(failed)
             continue
-        queue.push([replace(envelope, attempt=1, delay=0.0)])
+        queue.push([replace(envelope, attempt=1, delay=0.0, unique=None)])
         queue.failed.forget(failed.id)
     return unreadable

@@ -84,7 +84,7 @@ class Runner:
                 self._fail(work, group, error)
             except Exception as error:
                 _logger.exception("driver %r broke", group.driver)
-                self._fail(work, group, _broken(group, error))
+                self._fail(work, group, _broken(group, error), broke=True)
             else:
                 self._deliver(work, group)
         return work.outcomes
@@ -105,7 +105,7 @@ class Runner:
                 self._fail(work, group, error)
             except Exception as error:
                 _logger.exception("driver %r broke", group.driver)
-                self._fail(work, group, _broken(group, error))
+                self._fail(work, group, _broken(group, error), broke=True)
             else:
                 self._deliver(work, group)
         return work.outcomes
@@ -147,16 +147,19 @@ class Runner:
 
     def _deliver(self, work: Work, group: Group) -> None:
         for job in group.jobs:
-            self._release(job.envelope)
+            self._unlock(job.envelope)
             work.settle(Outcome(Verdict.DELIVERED, job.envelope), job)
-        self._announce(sent, group)
+        self._tell(sent, group)
 
-    def _fail(self, work: Work, group: Group, error: BroadcastError) -> None:
+    def _fail(self, work: Work, group: Group, error: BroadcastError, *, broke: bool = False) -> None:
+        if isinstance(error, DeliveryError) and error.delivered:
+            done, group = group.divided(error.delivered)
+            self._deliver(work, done)
         retryable = isinstance(error, DeliveryError) and error.retryable
-        if len(group.jobs) > 1 and not retryable:
+        if len(group.jobs) > 1 and (broke or not retryable):
             work.split(group)
             return
-        self._announce(failed, group, error=error)
+        self._tell(failed, group, error=error)
         for job in group.jobs:
             envelope = job.envelope
             if not retryable or envelope.attempt >= envelope.tries:
@@ -165,21 +168,20 @@ class Runner:
             pause = envelope.pause(envelope.attempt)
             # By chance, so that what failed together does not come back together.
             pause *= 1 + random.uniform(-_JITTER, _JITTER)  # noqa: S311 - nobody has to guess it
-            _logger.info(
-                "%r is tried again in %.1f s: %s", envelope.message.name, pause, str(error)[:_MOST_REASON]
-            )
+            reason = _reason(error)
+            _logger.info("%r is tried again in %.1f s: %s", envelope.message.name, pause, reason)
             again = replace(envelope, attempt=envelope.attempt + 1)
-            work.settle(Outcome(Verdict.RETRY, envelope, str(error)[:_MOST_REASON], again, pause), job)
+            work.settle(Outcome(Verdict.RETRY, envelope, reason, again, pause), job)
 
     def _give_up(self, job: Job, error: BroadcastError) -> Outcome:
-        envelope, reason = job.envelope, str(error)[:_MOST_REASON]
+        envelope, reason = job.envelope, _reason(error)
         name, driver = envelope.message.name, envelope.driver
         given_up = self._kept(Failed(job.body, reason, self._clock(), envelope.queue, name, driver))
         level = logging.WARNING if envelope.rescue else logging.ERROR
         _logger.log(level, "%r was given up, at attempt %d: %s", name, envelope.attempt, reason)
-        gave_up.send(self._drivers, event=None, message=envelope.message, driver=driver, error=error)
+        self._tell(gave_up, Group(driver, [job]), error=error)
         tell_class(envelope, error)
-        self._release(envelope)
+        self._unlock(envelope)
         return Outcome(Verdict.FAILED, envelope, reason, failed=given_up)
 
     def _kept(self, given_up: Failed) -> Failed:
@@ -189,13 +191,28 @@ class Runner:
 
     def _expired(self, envelope: Envelope) -> Outcome:
         _logger.info("%r is not delivered any more: its time to live is over", envelope.message.name)
-        self._release(envelope)
+        self._unlock(envelope)
         return Outcome(Verdict.EXPIRED, envelope, "its time to live is over")
 
     def _unreadable(self, body: bytes, unreadable: UnreadableEnvelope) -> Outcome:
         _logger.error("what a queue held is no envelope, and counts as failed: %s", unreadable)
         given_up = self._kept(Failed(body, str(unreadable), self._clock()))
         return Outcome(Verdict.UNREADABLE, reason=str(unreadable), failed=given_up)
+
+    def _unlock(self, envelope: Envelope) -> None:
+        try:
+            self._release(envelope)
+        except (DeliveryError, OSError) as error:
+            # Raised, it would have the event delivered once more.
+            _logger.warning("the lock %r stays until its time is over: %s", envelope.unique, error)
+
+    def _tell(self, signal: Signal, group: Group, **more: Any) -> None:
+        """Announce what has happened: whatever a receiver raises, that is so."""
+        for job in group.jobs if signal.receivers else ():
+            try:
+                self._announce(signal, Group(group.driver, [job]), **more)
+            except Exception:
+                _logger.exception("a receiver of %r broke", signal)
 
     def _spanned(self, group: Group) -> AbstractContextManager[None]:
         return _NO_SPAN if self._span is None else self._span(group.driver, group.envelopes)
@@ -204,6 +221,11 @@ class Runner:
         if signal.receivers:
             for message in group.messages:
                 signal.send(self._drivers, event=None, message=message, driver=group.driver, **more)
+
+
+def _reason(error: BroadcastError) -> str:
+    """Return what *error* says, so that it can be kept: no longer than that, and in UTF-8."""
+    return str(error)[:_MOST_REASON].encode(errors="backslashreplace").decode()
 
 
 def _broken(group: Group, error: Exception) -> DeliveryError:
