@@ -860,7 +860,16 @@ def test_what_waits_for_a_commit_is_queued_after_it() -> None:
         carry()
 
     assert before == []
-    assert [each.message.name for each in shelf.taken] == ["a"]
+    assert [(each.message.name, each.rescue) for each in shelf.taken] == [("a", False)]
+
+
+def test_nothing_is_queued_beside_an_event_whose_driver_is_unknown() -> None:
+    dispatcher, shelf, _ = shelved()
+
+    with pytest.raises(ConfigurationError, match="no driver named 'moon'"):
+        send(dispatcher, Mailed("a", on="x"), Shouted(via="moon"))
+
+    assert shelf.taken == []
 
 
 def test_without_a_queue_the_caller_delivers_what_could_wait() -> None:

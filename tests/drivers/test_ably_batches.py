@@ -45,7 +45,12 @@ def test_every_channel_gets_its_messages_in_order_within_the_limits(given: list[
 
     got = [(channel, message) for r in requests for channels, message in specs(r) for channel in channels]
     assert got == wanted
-    for request in requests:
+    assert [request.completes for request in requests[-1:]] == [len(given)] * bool(given)
+    for number, request in enumerate(requests, 1):
+        # Of the first that many, each channel has got its own; of the next one, not every one has.
+        taken = sum(len(channels) for r in requests[:number] for channels, _ in specs(r))
+        complete = [sum(len(each.channels) for each in given[:n]) <= taken for n in range(len(given) + 1)]
+        assert request.completes == sum(complete) - 1
         assert len({channel for channels, _ in specs(request) for channel in channels}) <= MOST_CHANNELS
         assert request.method == "POST"
         assert request.repeatable

@@ -157,6 +157,7 @@ def test_a_batch_is_sent_in_tens_with_the_id_of_each_event() -> None:
     sent = list(made().requests_for_many(messages))
 
     assert [len(body["batch"]) for body in bodies(sent)] == [10, 10, 6]
+    assert [request.completes for request in sent] == [5, 10, 13]
     assert [(event.message_id, event.channel) for event in taken(sent)] == [
         (message.id, channel) for message in messages for channel in "ab"
     ]

@@ -77,6 +77,29 @@ def test_what_is_no_envelope_is_refused(body: bytes) -> None:
         open_envelope(body)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("created", f"1{'0' * 400}"),
+        ("created", '"nan"'),
+        ("created", "true"),
+        ("delay", "1e999"),
+        ("expires", '"nan"'),
+        ("tries", "1e999"),
+        ("tries", "0"),
+        ("attempt", "-10"),
+        ("attempt", "1.5"),
+        ("backoff", '["1"]'),
+        ("unique_for", "NaN"),
+    ],
+)
+def test_what_is_no_number_that_makes_sense_is_refused(name: str, text: str) -> None:
+    fields = json.loads(seal(Envelope(Message("a", ("b",), "{}"), "c"))) | {name: "HERE"}
+
+    with pytest.raises(UnreadableEnvelope):
+        open_envelope(json.dumps(fields).replace('"HERE"', text).encode())
+
+
 @pytest.mark.parametrize("value", [None, 7, "x", [], [7], {}, True])
 @pytest.mark.parametrize("name", json.loads(seal(Envelope(Message("a", (), ""), "b"))))
 def test_a_field_that_is_missing_or_wrong_is_refused_or_read(name: str, value: Any) -> None:

@@ -76,14 +76,17 @@ def test_a_field_of_the_event_is_no_option() -> None:
         ("queue", ""),
         ("queue", "a,b"),
         ("queue", None),
+        ("queue", "mail "),
         ("tries", 0),
         ("tries", "3"),
+        ("tries", 10**20),
         ("tries", True),
         ("backoff", -1),
         ("backoff", "soon"),
         ("backoff", [1, None]),
         ("delay", None),
         ("ttl", "1"),
+        ("ttl", 0),
         ("ttl", timedelta(seconds=-1)),
     ],
 )
@@ -92,3 +95,13 @@ def test_what_makes_no_sense_is_named(name: str, value: Any) -> None:
 
     with pytest.raises(TypeError, match=rf"Wrong\.{name} is "):
         hand_off_of(cls)
+
+
+def test_a_worker_waits_for_no_coroutine() -> None:
+    class Told(Plain, ShouldQueue):
+        @classmethod
+        async def failed(cls, message: Message, error: Exception) -> None:
+            pass
+
+    with pytest.raises(TypeError, match=r"Told\.failed must be a plain method"):
+        hand_off_of(Told)

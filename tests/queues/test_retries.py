@@ -43,3 +43,14 @@ def test_what_cannot_be_read_stays_and_is_told(queue: SqliteQueue) -> None:
 
     assert [failed.id for failed in queue.failed.list()] == [failed_id]
     assert queue.sizes()["default"].ready == 1
+
+
+def test_what_is_retried_is_not_left_out_for_its_like(queue: SqliteQueue) -> None:
+    for number in (1, 2):
+        queue.failed.add(Failed(seal(envelope(number, unique="a", unique_for=60.0)), "away", 0.0))
+    queue.push([envelope(3, unique="a", unique_for=60.0)])
+
+    retry(queue, queue.failed.list())
+
+    assert queue.sizes()["default"].ready == 3
+    assert queue.failed.count() == 0

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from broadcaster.drivers.base import Driver
 from broadcaster.errors import DeliveryError
 from broadcaster.messages import Message
 from broadcaster.queues.envelopes import Envelope, seal
@@ -95,6 +96,97 @@ def test_one_bad_message_of_a_batch_fails_alone() -> None:
 
     assert [outcome.verdict for outcome in outcomes] == [Verdict.RETRY, Verdict.FAILED, Verdict.DELIVERED]
     assert [failed.reason for failed in bench.store.list()] == ["driver 'scripted': too large"]
+
+
+def test_what_a_driver_handed_over_before_it_failed_is_not_repeated() -> None:
+    class Interrupted(Scripted):
+        """Takes one message at a time, and none of the one that is refused."""
+
+        def deliver(self, message: Message) -> None:
+            if message.id == "message-2" and self.errors:
+                raise self.errors.pop()
+            self.delivered.append(message)
+
+        deliver_many = Driver.deliver_many
+
+    for error, verdict in ((away(), Verdict.RETRY), (too_large(), Verdict.DELIVERED)):
+        bench = Bench()
+        bench.drivers.scripted = Interrupted(error)
+
+        outcomes = bench.run(*(envelope(number, tries=2) for number in range(4)))
+
+        assert [outcome.verdict for outcome in outcomes] == [Verdict.DELIVERED] * 2 + [verdict] * 2
+        assert len(set(bench.drivers.scripted.ids)) == len(bench.drivers.scripted.ids)
+        assert len(bench.released) == len(bench.drivers.scripted.ids)
+
+
+@pytest.mark.parametrize("what", ["a driver", "a receiver of `sending`"])
+def test_where_something_broke_its_batch_is_delivered_one_by_one(what: str) -> None:
+    bench = Bench()
+
+    class Broken(Scripted):
+        def deliver_many(self, messages: Sequence[Message]) -> None:
+            if any(message.id == "message-1" for message in messages):
+                raise KeyError("order")
+            super().deliver_many(messages)
+
+    def veto(_: object, *, message: Message, **_more: object) -> None:
+        if message.id == "message-1":
+            raise KeyError("order")
+
+    if what == "a driver":
+        bench.drivers.scripted = Broken()
+    with sending.connected_to(veto) if what != "a driver" else nullcontext():
+        outcomes = bench.run(*(envelope(number) for number in range(3)))
+
+    assert [outcome.verdict for outcome in outcomes] == [Verdict.DELIVERED, Verdict.FAILED, Verdict.DELIVERED]
+    assert bench.drivers.scripted.ids == ["message-0", "message-2"]
+
+
+def test_what_receivers_raise_changes_nothing_of_what_has_happened(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(away(), too_large())
+    told: list[str] = []
+
+    def broken(_: object, *, message: Message, **_more: object) -> None:
+        told.append(message.id)
+        raise KeyError("order")
+
+    with sent.connected_to(broken), failed.connected_to(broken), gave_up.connected_to(broken):
+        outcomes = [
+            *bench.run(envelope(1, tries=2)),
+            *bench.run(envelope(2)),
+            *bench.run(envelope(3), envelope(4)),
+        ]
+
+    assert [outcome.verdict for outcome in outcomes] == [
+        Verdict.RETRY,
+        Verdict.FAILED,
+        Verdict.DELIVERED,
+        Verdict.DELIVERED,
+    ]
+    assert told == [f"message-{number}" for number in (1, 2, 2, 3, 4)]
+    assert "a receiver of" in caplog.text
+
+
+def test_a_lock_that_cannot_be_given_back_does_not_have_its_event_repeated(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def away_as_well(_: Envelope) -> None:
+        raise away()
+
+    bench = Bench()
+    runner = Runner(bench.drivers, bench.store, release=away_as_well)
+
+    assert runner.run(seal(envelope(unique="a", unique_for=60.0))).verdict is Verdict.DELIVERED
+    assert "the lock 'a' stays until its time is over" in caplog.text
+
+
+def test_a_reason_can_be_kept_whatever_it_says() -> None:
+    bench = Bench(*(DeliveryError("no file \udcff", driver="scripted") for _ in range(2)))
+
+    [outcome] = bench.run(envelope())
+
+    assert outcome.reason.encode() == b"driver 'scripted': no file \\udcff"
 
 
 def test_what_is_done_with_gives_its_lock_back() -> None:

@@ -6,6 +6,7 @@ import stat
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -288,3 +289,21 @@ def test_a_file_that_is_damaged_while_it_is_used_is_told(path: Path) -> None:
 
     assert "it is damaged; move it away" in failing(file, retryable=False)
     file.close()
+
+
+def test_what_is_in_the_way_for_a_moment_is_told_when_it_is_used(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sqlite_file, "_BUSY_SECONDS", 0.05)
+    with closing(sqlite3.connect(path, isolation_level=None)) as others:
+        others.execute("BEGIN EXCLUSIVE")
+        file = SqliteFile(path)
+        with pytest.raises(DeliveryError, match="it was locked by others") as error:
+            write(file, "a")
+        others.execute("ROLLBACK")
+
+    write(file, "b")
+    file.close()
+
+    assert error.value.retryable
+    assert written(path) == ["b"]

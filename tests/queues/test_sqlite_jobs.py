@@ -142,6 +142,17 @@ def test_what_is_to_be_tried_again_waits_for_its_pause(bench: Bench) -> None:
     assert held.lost == 0
 
 
+def test_who_is_late_does_not_change_how_long_it_waits(bench: Bench) -> None:
+    bench.add(made())
+    [held] = bench.take()
+    bench.jobs.settle([(held, Outcome(Verdict.RETRY, again=made(attempt=2), pause=60.0))])
+
+    bench.jobs.renew([held])
+    bench.jobs.give_back([held])
+
+    assert bench.jobs.next_due(["default"]) == 60.0
+
+
 def test_what_is_given_back_can_be_taken_at_once_and_only_by_others(bench: Bench) -> None:
     bench.add(made())
     held = bench.take()

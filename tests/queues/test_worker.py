@@ -7,12 +7,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from broadcaster.messages import Message
 from broadcaster.queues import _sqlite_file
+from broadcaster.queues import worker as worker_module
 from broadcaster.queues.outcomes import Outcome, Verdict
 from broadcaster.queues.sqlite import SqliteQueue
 from broadcaster.queues.working import Size, Worker, WorkOptions
@@ -105,6 +107,27 @@ def test_what_failed_is_reported_with_the_reason(bench: Bench) -> None:
 
     assert bench.work(stop_when_empty=True) == [Verdict.FAILED]
     assert "it broke" in bench.outcomes[0].reason
+
+
+def test_what_became_of_a_batch_is_kept_as_soon_as_the_file_can_be_written(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_sqlite_file, "_BUSY_SECONDS", 0.05)
+    bench.queue.close()  # opened again, it has that time
+    bench.queue.push([envelope(number) for number in range(3)])
+    gate = bench.gate()
+    thread = started(bench.worker(WorkOptions(stop_when_empty=True)))
+    until(lambda: gate.begun)
+    with closing(sqlite3.connect(bench.file, isolation_level=None)) as others:
+        others.execute("BEGIN IMMEDIATE")
+        gate.let_go.set()
+        until(lambda: "cannot be kept yet" in caplog.text)
+        others.execute("ROLLBACK")
+    thread.join(SECONDS)
+
+    assert gate.ids == [f"message-{number}" for number in range(3)]
+    assert [outcome.verdict for outcome in bench.outcomes] == [Verdict.DELIVERED] * 3
+    assert bench.queue.sizes() == {}
 
 
 def test_as_many_batches_as_it_may_are_delivered_at_the_same_time(bench: Bench) -> None:
@@ -212,8 +235,9 @@ def test_it_goes_on_when_the_file_can_be_used_again(
 
 
 def test_what_can_neither_be_delivered_nor_kept_as_failed_comes_again(
-    bench: Bench, caplog: pytest.LogCaptureFixture
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(worker_module, "_SETTLE_SECONDS", 0.5)
     bench.queue.push([envelope()])
     connection = sqlite3.connect(bench.file)
     connection.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -17,6 +18,8 @@ from broadcaster.queues._sqlite_schema import prepare
 __all__ = ["SqliteFile"]
 
 _BUSY_SECONDS = 5.0
+_PASSING = {"SQLITE_BUSY", "SQLITE_FULL", "SQLITE_IOERR"}
+_PASSING_NUMBERS = {errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOSPC}
 _LASTING = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH"}
 _PLAIN = {
     "SQLITE_BUSY": f"it was locked by others for {_BUSY_SECONDS:g} s",
@@ -33,7 +36,7 @@ class SqliteFile:
     """The file at *path*, made where there is none; its owner alone may read one that is made.
 
     One connection serves the threads of a process in turn. Raises `ConfigurationError` where it cannot be
-    used at all, and `DeliveryError` in the methods.
+    used at all, and `DeliveryError` in the methods, also for what was in the way when it was made.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -51,7 +54,9 @@ class SqliteFile:
         try:
             self._open()
         except (OSError, sqlite3.Error, ValueError) as error:
-            raise ConfigurationError(f"queue file {str(self.path)!r}: {_plain(error)}") from error
+            # What may be over when it is used for the first time, is told then.
+            if _code(error) not in _PASSING and getattr(error, "errno", None) not in _PASSING_NUMBERS:
+                raise ConfigurationError(f"queue file {str(self.path)!r}: {_plain(error)}") from error
         _files.add(self)
 
     @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from inspect import iscoroutinefunction
 from typing import Any
 
 from broadcaster._classes import once_per_class
@@ -53,6 +54,8 @@ def hand_off_of(cls: type) -> HandOff | None:
     """
     if not issubclass(cls, ShouldQueue) or issubclass(cls, ShouldBroadcastNow):
         return None
+    if iscoroutinefunction(getattr(cls, "failed", None)):
+        raise TypeError(f"{cls.__name__}.failed must be a plain method, not async: a worker calls it")
     return HandOff(
         event=f"{cls.__module__}:{cls.__qualname__}",
         queue=_queue(cls),

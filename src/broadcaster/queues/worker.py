@@ -24,6 +24,8 @@ _logger = logging.getLogger("broadcaster.queue")
 _AT_ONCE = 100
 _LOOK_SECONDS = 1.0
 """How long nobody looks whether there is something, even if no bell was heard."""
+_SETTLE_SECONDS = 30.0
+"""How long it tries to say what became of a batch, before it lets that come again."""
 
 
 class LeaseWorker:
@@ -132,14 +134,31 @@ class LeaseWorker:
         with self._kept(jobs):
             try:
                 outcomes = self._outcomes(jobs)
-                others = self._leases.settle(zip(jobs, outcomes, strict=True))
             except (DeliveryError, OSError) as error:
                 _logger.error("%d events come again after their lease: %s", len(jobs), error)  # noqa: TRY400
                 return
-        if others:
-            _logger.warning("%d events took longer than their lease, and were taken by others too", others)
+            if not self._settle(jobs, outcomes):
+                return
         for outcome in outcomes:
             self._report(outcome)
+
+    def _settle(self, jobs: Sequence[Held], outcomes: Sequence[Outcome]) -> bool:
+        """Say what became of *jobs*, again and again if need be: else what was delivered comes once more."""
+        ends = time.monotonic() + _SETTLE_SECONDS
+        while True:
+            try:
+                others = self._leases.settle(zip(jobs, outcomes, strict=True))
+            except (DeliveryError, OSError) as error:
+                if self._listener.stopped or time.monotonic() >= ends:
+                    _logger.error("%d events come again after their lease: %s", len(jobs), error)  # noqa: TRY400
+                    return False
+                _logger.warning("what became of %d events cannot be kept yet: %s", len(jobs), error)
+                self._ended.wait(_LOOK_SECONDS)
+            else:
+                break
+        if others:
+            _logger.warning("%d events took longer than their lease, and were taken by others too", others)
+        return True
 
     def _outcomes(self, jobs: Sequence[Held]) -> list[Outcome]:
         first = jobs[0]
