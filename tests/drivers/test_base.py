@@ -165,20 +165,26 @@ async def test_a_batch_may_be_made_while_it_is_sent(loopback: Loopback) -> None:
     assert sent_before == [0, 2, 4, 6]
 
 
+async def handed_over(driver: Driver, messages: Sequence[Message], how: str) -> int | None:
+    """Return how many *driver* handed over, as its error says, or None where there was none."""
+    try:
+        if how == "blocking":
+            driver.deliver_many(messages)
+        else:
+            await driver.adeliver_many(messages)
+    except DeliveryError as error:
+        return error.delivered
+    return None
+
+
 @pytest.mark.parametrize("how", ["blocking", "in a loop"])
 async def test_a_failure_tells_how_many_were_handed_over_before_it(loopback: Loopback, how: str) -> None:
     driver = Webhook(loopback.url)
     for status in (200, 200, 200, 200, 200, 400):
         loopback.answer(status, b"")
 
-    with pytest.raises(DeliveryError) as caught:
-        if how == "blocking":
-            driver.deliver_many([TWICE] * 4)
-        else:
-            await driver.adeliver_many([TWICE] * 4)
+    assert await handed_over(driver, [TWICE] * 4, how) == 2
     await driver.aclose()
-
-    assert caught.value.delivered == 2
 
 
 @pytest.mark.parametrize("how", ["blocking", "in a loop"])
@@ -193,13 +199,7 @@ async def test_so_does_a_driver_that_takes_one_after_the_other(how: str) -> None
     class Careful(Picky):
         adeliver_many = Driver.adeliver_many
 
-    with pytest.raises(DeliveryError) as caught:
-        if how == "blocking":
-            Picky().deliver_many([Message("a", ("b",), "{}"), TWICE])
-        else:
-            await Careful().adeliver_many([Message("a", ("b",), "{}"), TWICE])
-
-    assert caught.value.delivered == 1
+    assert await handed_over(Careful(), [Message("a", ("b",), "{}"), TWICE], how) == 1
 
 
 def test_a_driver_that_never_sent_has_nothing_to_close() -> None:

@@ -103,7 +103,12 @@ def test_an_error_reaches_who_writes() -> None:
 def test_what_broke_is_not_written_with_what_comes_later() -> None:
     disk = Disk()
     threads = disk.threads("a", "b")
-    broken = threading.Thread(target=lambda: pytest.raises(OverflowError, disk.gathered.write, ["broken"]))
+
+    def break_down() -> None:
+        with pytest.raises(OverflowError):
+            disk.gathered.write(["broken"])
+
+    broken = threading.Thread(target=break_down)
     broken.start()
     until(lambda: disk.seen() == 3)
 

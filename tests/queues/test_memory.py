@@ -98,7 +98,7 @@ def test_more_than_it_ever_holds_is_refused_at_once_and_the_queue_goes_on(overfl
     drivers = Drivers()
     queue = MemoryQueue(drivers, size=2, overflow=overflow)
 
-    with pytest.raises(DeliveryError, match="3 events are more than it holds, which is 2") as error:
+    with pytest.raises(DeliveryError, match="3 events are more than the 2 that it holds") as error:
         queue.push([envelope(number) for number in (1, 2, 3)])
     queue.push([envelope(4), envelope(5)])
 

@@ -57,6 +57,9 @@ class Begun(Protocol):
 class Post(Protocol):
     """The broker, as a worker needs it; what cannot be done now raises `DeliveryError` or `OSError`."""
 
+    acks_alone: bool
+    """Whether what was fetched can be acknowledged, or given back, when its consumer has ended."""
+
     def consumers(self, queue: str, fetched: Fetched) -> list[Consumer]:
         """Start fetching from *queue* what is put into *fetched*."""
         ...
@@ -73,15 +76,15 @@ class Post(Protocol):
         """Lend what counts to one thread."""
         ...
 
-    def again(self, outcome: Outcome, /) -> None:
-        """Queue it once more, where that is what came out."""
+    def settle(self, outcome: Outcome, /) -> None:
+        """Queue it once more, or keep it among what failed, where that is what came out."""
 
     def ready(self, queues: Iterable[str]) -> int:
         """Return how much waits in *queues* for a worker."""
         ...
 
     def paused(self) -> frozenset[str]:
-        """Return the queues from which nothing may be taken."""
+        """Return the queues from which nothing may be taken; being asked is a sign of life."""
         ...
 
 

@@ -98,7 +98,6 @@ class _Begun:
         # With a colon, so that it is the name of no queue of ours.
         self._prefix = f"{prefix}:begun:"
         self._channel: Any = None
-        self._counting: set[str] = set()
 
     def begin(self, messages: Sequence[Any]) -> list[int]:
         again = [message.message_id for message in messages if message.redelivered]
@@ -108,9 +107,9 @@ class _Begun:
 
     def end(self, messages: Iterable[Any]) -> None:
         for message in messages:
-            if message.message_id in self._counting:
+            if message.redelivered:
+                # Which does no harm where there is none.
                 self._opened().queue_delete(self._prefix + message.message_id)
-                self._counting.remove(message.message_id)
 
     def close(self) -> None:
         channel, self._channel = self._channel, None
@@ -122,7 +121,6 @@ class _Begun:
         """Return how often that one was begun; begin it if it never was, or *always*."""
         channel, name = self._opened(), self._prefix + message_id
         declared = channel.queue_declare(name, durable=True, arguments={"x-expires": _BEGUN_MILLISECONDS})
-        self._counting.add(message_id)
         count = int(declared.method.message_count)
         if always or not count:
             channel.basic_publish("", name, b"")

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -64,12 +65,13 @@ class BrokerWorker:
         finally:
             self._stopping = True
             until = time.monotonic() + self._options.grace
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join(max(0.0, until - time.monotonic()))
+            if self._post.acks_alone:
+                # Others may as well begin with it.
+                self._end_all()
+            self._join([thread for thread in threads if thread.ident is not None], until)
             self._give_back()
-            for queue in list(self._consumers):
-                self._end_fetching(queue)
+            self._end_all()
+            self._consumers.clear()
         if self._error is not None:
             raise self._error
 
@@ -77,6 +79,14 @@ class BrokerWorker:
         """See `Worker.stop()`."""
         # No event: a handler may interrupt the very thread that waits for it.
         self._stopping = True
+
+    def _join(self, threads: Sequence[threading.Thread], until: float) -> None:
+        """Wait for *threads*, and have nobody take this worker for dead meanwhile."""
+        for thread in threads:
+            while thread.is_alive() and (left := until - time.monotonic()) > 0:
+                thread.join(min(_LOOK_SECONDS, left))
+                with suppress(DeliveryError, OSError):
+                    self._post.paused()
 
     def _watch(self, started: float) -> None:
         """Return when it is time to stop."""
@@ -99,7 +109,7 @@ class BrokerWorker:
         if self._in_hand or not self._fetched.empty():
             return True
         try:
-            return self._post.ready(self._options.queues) > 0
+            return self._post.ready(self._consumers) > 0
         except (DeliveryError, OSError):
             return True
 
@@ -114,12 +124,17 @@ class BrokerWorker:
             consumers = self._consumers.get(queue, [])
             if consumers and (queue in paused or not all(one.is_alive() for one in consumers)):
                 self._end_fetching(queue)
+                del self._consumers[queue]
             if queue not in paused and queue not in self._consumers:
                 self._consumers[queue] = self._post.consumers(queue, self._fetched)
 
     def _end_fetching(self, queue: str) -> None:
-        for consumer in self._consumers.pop(queue):
+        for consumer in self._consumers[queue]:
             consumer.end(partial(self._fetched.left, queue))
+
+    def _end_all(self) -> None:
+        for queue in self._consumers:
+            self._end_fetching(queue)
 
     def _give_back(self) -> None:
         """Let others have at once what threads hold that did not finish in time."""
@@ -182,10 +197,11 @@ class BrokerWorker:
     def _end(self, begun: Begun, taken: Sequence[Held], outcomes: Sequence[Outcome]) -> None:
         """Queue again, then acknowledge: what is cut off between the two is repeated."""
         for held, outcome in zip(taken, outcomes, strict=True):
-            self._insist(partial(self._post.again, outcome))
+            self._insist(partial(self._post.settle, outcome))
             self._insist(held.ack)
-            self._report(outcome)
         self._insist(partial(begun.end, taken))
+        for outcome in outcomes:
+            self._report(outcome)
 
     def _insist(self, act: Callable[[], T]) -> T:
         """Act, as often as it takes, unless it is time to stop: then the broker hands it out again."""

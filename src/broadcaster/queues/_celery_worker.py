@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from broadcaster.queues._crew import Crew
@@ -18,7 +18,7 @@ class CeleryWorker:
     """Does what *work* does, until *state* says that it is over.
 
     There may be one at a time in a process: all of Celery's workers look at that *state*. With *is_empty*
-    it ends when that says so. What it does not finish in *grace* seconds, it gives back.
+    it ends when that says so. What it does not finish in *grace* seconds goes to *give_back*.
     """
 
     def __init__(
@@ -28,12 +28,14 @@ class CeleryWorker:
         progress: Progress,
         *,
         is_empty: Callable[[], bool] | None,
+        give_back: Callable[[Sequence[Any]], None],
         grace: float,
     ) -> None:
         self._work = work
         self._state = state
         self._progress = progress
         self._is_empty = is_empty
+        self._to_give_back = give_back
         self._grace = grace
 
     def run(self) -> None:
@@ -62,10 +64,9 @@ class CeleryWorker:
         return True
 
     def _give_back(self) -> None:
-        """Have the broker hand out again at once what the threads that are left behind have."""
+        """Have others get what the threads that are left behind have."""
         held = list(self._state.reserved_requests)
-        for request in held:
-            request.reject(requeue=True)
+        self._to_give_back(held)
         _logger.warning("the time is over, and %d events were given back to their queue", len(held))
 
     def _is_drained(self) -> bool:

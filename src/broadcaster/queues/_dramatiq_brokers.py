@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -20,7 +21,7 @@ from broadcaster.queues._dramatiq_package import (
     dramatiq,
 )
 
-__all__ = ["Patience", "make_broker"]
+__all__ = ["Patience", "make_broker", "worker_of"]
 
 _PUSH_SECONDS = 10.0
 
@@ -44,6 +45,21 @@ def make_broker(
             raise ConfigurationError(
                 f"queue 'dramatiq' has a URL of the kind {scheme!r}; known: amqp, amqps, redis, rediss"
             )
+
+
+def worker_of(broker: dramatiq.Broker) -> dramatiq.Broker:
+    """Return *broker* as a worker by itself, whose consumers have to show each that they are alive.
+
+    On Redis what was fetched belongs to a worker, and a consumer that begins anew must not change whose what
+    the others have fetched is. RabbitMQ tells its consumers apart.
+    """
+    if not isinstance(broker, RedisBroker):
+        return broker
+    worker = copy(broker)
+    worker.broker_id = str(uuid.uuid4())
+    if isinstance(worker, _RedisBroker):
+        worker.is_alone = True
+    return worker
 
 
 class Patience(Middleware):
@@ -115,6 +131,8 @@ class _RedisBroker(RedisBroker):
         self._look_every = look_every
         self._looked = threading.local()
         self._consumed: set[str] = set()
+        self.is_alone = False
+        """Whether each consumer is a worker of its own; see `worker_of()`."""
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5_000) -> dramatiq.Consumer:
         """Consume from a queue; a second time as another worker.
@@ -122,6 +140,8 @@ class _RedisBroker(RedisBroker):
         Where the connection broke, the consumer before may have fetched what it never heard of. That waits
         for the death of the worker, which would go on living.
         """
+        if self.is_alone:
+            return RedisBroker.consume(worker_of(self), queue_name, prefetch, timeout)  # type: ignore[arg-type]
         if queue_name in self._consumed:
             self.broker_id = str(uuid.uuid4())
         self._consumed.add(queue_name)

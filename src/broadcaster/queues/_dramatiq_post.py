@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
+from weakref import WeakSet
 
 from broadcaster.queues._broker_post import Consumer, Fetched, Held
 from broadcaster.queues._broker_side import Begun, Side
 from broadcaster.queues._broker_worker import AT_ONCE
+from broadcaster.queues._dramatiq_brokers import worker_of
 from broadcaster.queues._dramatiq_package import ConsumerThread, RedisBroker, dramatiq
 from broadcaster.queues.outcomes import Outcome
 
@@ -19,7 +21,8 @@ __all__ = ["Post", "body_of"]
 _logger = logging.getLogger("broadcaster.queue")
 
 _POLL_MILLISECONDS = 100
-_MOST_DELAYED = 1_000
+# What is delayed a worker of dramatiq's holds until it is due. What comes behind so much has to wait for it.
+_MOST_DELAYED = 10_000
 _END_SECONDS = 10.0
 
 
@@ -38,7 +41,7 @@ class Post:
         concurrency: int,
         deliver: Callable[[Sequence[bytes]], list[Outcome]],
         deliver_alone: Callable[[bytes, int], Outcome],
-        again: Callable[[Outcome], None],
+        settle: Callable[[Outcome], None],
         reached: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._broker = broker
@@ -48,10 +51,13 @@ class Post:
         self._prefetch = min(2 * AT_ONCE * concurrency, 65_535)
         self._queues = {name: queue for queue, name in names.items()}
         self._threads: dict[str, ConsumerThread] = {}
+        # On Redis: those that fetch, and those before them whose messages somebody has in hand.
+        self._consumers: WeakSet[Any] = WeakSet()
+        self.acks_alone = isinstance(broker, RedisBroker)
         self._reached = reached
         self.deliver = deliver
         self.deliver_alone = deliver_alone
-        self.again = again
+        self.settle = settle
 
     def consumers(self, queue: str, fetched: Fetched) -> list[Consumer]:
         """Fetch from *queue*, and from that of what is delayed, whose messages go over into it when due."""
@@ -65,7 +71,11 @@ class Post:
     def held(self, item: Any) -> Held:
         """Return what a thread of dramatiq's has fetched."""
         name = item.message.queue_name
-        return _Held(item.message, self._queues[name], self._threads[name], self._reached)
+        thread = self._threads[name]
+        if self.acks_alone and thread.consumer is not None:
+            self._consumers.add(thread.consumer)
+            return _Held(item.message, self._queues[name], thread, self._reached, thread.consumer)
+        return _Held(item.message, self._queues[name], thread, self._reached)
 
     @contextmanager
     def begun(self) -> Iterator[_Begun]:
@@ -81,14 +91,14 @@ class Post:
     def paused(self) -> frozenset[str]:
         """Return the queues that are paused; it is asked every second, which is a sign of life besides."""
         with self._reached():
-            if isinstance(self._broker, RedisBroker):
+            for consumer in list(self._consumers):
                 # Any command is one. Consumers that have their hands full send none.
-                self._broker.do_qsize(next(iter(self._names.values())))
+                consumer.broker.do_qsize(consumer.queue_name)
             return self._side.paused()
 
     def _thread(self, name: str, prefetch: int, fetched: Fetched) -> ConsumerThread:
         return ConsumerThread(
-            broker=self._broker,
+            broker=worker_of(self._broker),
             queue_name=name,
             prefetch=prefetch,
             work_queue=fetched,
@@ -105,16 +115,19 @@ class _Held:
         queue: str,
         thread: ConsumerThread,
         reached: Callable[[], AbstractContextManager[None]],
+        consumer: Any = None,
     ) -> None:
         self.message = message
         self.queue = queue
         self.body = body_of(message)
         self._thread = thread
         self._reached = reached
+        self._consumer = consumer
 
     def ack(self) -> None:
-        # The present one: where the connection broke, the broker hands out again what the one before had.
-        if (consumer := self._thread.consumer) is not None:
+        # On Redis, that which fetched it. RabbitMQ hands out again what was fetched before a connection
+        # broke, so it is the present one.
+        if (consumer := self._consumer or self._thread.consumer) is not None:
             with self._reached():
                 consumer.ack(self.message)
 

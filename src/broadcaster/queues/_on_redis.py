@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 
 from broadcaster.errors import DeliveryError
 from broadcaster.queues.envelopes import Envelope
@@ -27,12 +28,15 @@ class OnRedis(ABC):
 
     def push(self, envelopes: Sequence[Envelope]) -> None:
         """See `Queue.push()`."""
-        wanted = [envelope for envelope in envelopes if self._locks.take(envelope)]
+        wanted: list[Envelope] = []
         try:
+            wanted += (envelope for envelope in envelopes if self._locks.take(envelope))
             self._put([(envelope, envelope.delay) for envelope in wanted])
-        except DeliveryError:
-            for envelope in wanted:
-                self.release(envelope)
+        except BaseException:
+            # Whatever it was: what does not wait must keep nothing out.
+            with suppress(DeliveryError, OSError):
+                for envelope in wanted:
+                    self.release(envelope)
             raise
 
     async def apush(self, envelopes: Sequence[Envelope]) -> None:

@@ -173,10 +173,13 @@ class LineWorker(rq.SimpleWorker):
         )
         self._at_work: tuple[Job, Line, Any] | None = None
         self._is_over = threading.Event()
-        self._next_schedule = 0.0
+        self._next_locks = 0.0
 
     def loop(self, progress: Progress, paused: Callable[[], Collection[str]], *, drain: bool) -> None:
         """Work until *progress* is over, but not on what is *paused*; with *drain* until nothing is ready."""
+        # What is overdue is to be found at the first look.
+        with suppress(*TROUBLE):
+            self._schedule_due()
         beating = threading.Thread(target=self._beat, name="broadcaster-heartbeat", daemon=True)
         beating.start()
         try:
@@ -241,12 +244,8 @@ class LineWorker(rq.SimpleWorker):
         return connection
 
     def _tend(self) -> None:
-        """Do what is to be done now and then: enqueue what is due, and what other workers left behind."""
-        if time.monotonic() >= self._next_schedule:
-            self._next_schedule = time.monotonic() + _SCHEDULE_SECONDS
-            self._schedule.enqueue_scheduled_jobs()
+        """Enqueue now and then what other workers left behind."""
         if self.should_run_maintenance_tasks:
-            self._schedule.acquire_locks()
             self.heartbeat()
             self.clean_registries()  # type: ignore[no-untyped-call]
             for line in self._lines:
@@ -270,11 +269,28 @@ class LineWorker(rq.SimpleWorker):
         return None
 
     def _beat(self) -> None:
-        while not self._is_over.wait(_LEASE / 3):
-            if (at_work := self._at_work) is not None:
-                job, _, execution = at_work
-                with suppress(*TROUBLE):
+        """Do what must not wait for a job: enqueue what is due, and say which job is being performed."""
+        beat = time.monotonic()
+        while not self._is_over.wait(_SCHEDULE_SECONDS):
+            try:
+                self._schedule_due()
+                if time.monotonic() - beat < _LEASE / 3:
+                    continue
+                beat = time.monotonic()
+                if (at_work := self._at_work) is not None:
+                    job, _, execution = at_work
                     self.maintain_heartbeats(job, execution)
+            except TROUBLE as error:
+                _logger.warning("the Redis of the queue cannot be used: %s", short(error))
+            except Exception:
+                _logger.exception("a worker could not look for what is due")
+
+    def _schedule_due(self) -> None:
+        """Enqueue what is due, where no other worker does; in one thread at a time."""
+        if time.monotonic() >= self._next_locks:
+            self._next_locks = time.monotonic() + _LOOK_SECONDS
+            self._schedule.acquire_locks()
+        self._schedule.enqueue_scheduled_jobs()
 
 
 class _Taken(IntermediateQueue):

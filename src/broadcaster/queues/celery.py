@@ -37,7 +37,7 @@ __all__ = ["CeleryQueue"]
 _logger = logging.getLogger("broadcaster.queue")
 
 _URL = "redis://127.0.0.1:6379"
-_SCHEMES = ("redis://", "rediss://", "unix://")
+_SCHEMES = ("redis://", "rediss://")
 _AT_ONCE = 100
 _RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
 
@@ -94,7 +94,14 @@ class CeleryQueue(OnRedis):
         work = partial(self._work, options)
         drains = options.once or options.stop_when_empty
         is_empty = partial(self._is_empty, options.queues) if drains else None
-        return CeleryWorker(work, state, self._progress, is_empty=is_empty, grace=options.grace)
+        return CeleryWorker(
+            work,
+            state,
+            self._progress,
+            is_empty=is_empty,
+            give_back=self._give_back,
+            grace=options.grace,
+        )
 
     def sizes(self) -> dict[str, Size]:
         """See `WorkedQueue.sizes()`; what workers hold is not counted, also where it is not due yet."""
@@ -170,12 +177,13 @@ class CeleryQueue(OnRedis):
             raise Reject("the worker takes no more", requeue=True)
         outcome: Outcome | None = None
         try:
-            if (pause := due - time.time()) > 0:
-                self._put_again(body.encode(), queue, pause)
+            pause = due - time.time()
+            if pause > 0 and (envelope := _readable(body)) is not None:
+                self._put([(envelope, pause)])
             else:
                 outcome = self._outcome(request, body.encode())
                 if outcome.again is not None:
-                    self._put_again(seal(outcome.again), queue, outcome.pause)
+                    self._put([(outcome.again, outcome.pause)])
         except (DeliveryError, OSError) as error:
             _logger.warning("a job goes back to the queue %r: %s", queue, error)
             time.sleep(_REST)
@@ -191,19 +199,25 @@ class CeleryQueue(OnRedis):
             return self._runner.run(body)
         # Another worker had it, and may have died of it.
         [begun] = self._begun.begin([request.id])
-        is_given_up = False
         try:
             outcome = self._runner.run_alone(body, 1 + begun)
-            is_given_up = outcome.failed is not None
-            return outcome
-        finally:
-            # Who is killed before the broker knows that a job was given up leaves it to be given up again.
-            if not is_given_up:
-                self._begun.end([request.id])
+        except Exception:
+            # Not what ends the process: that has ended it.
+            self._begun.end([request.id])
+            raise
+        # Who is killed before the broker knows that a job was given up leaves it to be given up again.
+        if outcome.failed is None:
+            self._begun.end([request.id])
+        return outcome
 
-    def _put_again(self, body: bytes, queue: str, pause: float) -> None:
-        with self._broker.producer() as producer:
-            self._apply(producer, body, queue, pause)
+    def _give_back(self, requests: Sequence[Any]) -> None:
+        """Have the broker hand out again at once what workers are at, and did not die of."""
+        try:
+            self._begun.end(request.id for request in requests)
+        except OSError as error:
+            _logger.warning("they count as if a worker had died of them: %s", error)
+        for request in requests:
+            request.reject(requeue=True)
 
     def _put(self, envelopes: Sequence[tuple[Envelope, float]]) -> None:
         # A batch is not tried a second time, as what stands alone is.
@@ -247,6 +261,13 @@ def _application(url: str, prefix: str) -> Celery:
     app.amqp.Connection = Connection
     app.amqp.autoexchange = lambda _queue: app.amqp.default_exchange
     return app
+
+
+def _readable(body: str) -> Envelope | None:
+    try:
+        return open_envelope(body.encode())
+    except UnreadableEnvelope:
+        return None
 
 
 def _redis_url(app: Celery) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from broadcaster.drivers._processes import PerProcess
@@ -30,6 +32,10 @@ from broadcaster.queues.runner import Drivers, Runner, Span
 from broadcaster.queues.working import Size, Worker, WorkOptions
 
 __all__ = ["DramatiqQueue", "make_broker"]
+
+_logger = logging.getLogger("broadcaster.queue")
+
+_REST = 1.0
 
 # What dramatiq accepts; it keeps what is delayed, or dead, in queues with these endings.
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9._-]{,199}(?<!\.DQ)(?<!\.XQ)", re.ASCII)
@@ -57,11 +63,13 @@ class DramatiqQueue:
         self._prefix = prefix
         self._is_ours = broker is None
         # A child would share the sockets of its parent; what the application made is not ours to make anew.
-        self._brokers = PerProcess(lambda: self._joined(broker or make_broker(url, prefix=prefix)))
+        joined = None if broker is None else self._joined(broker)
+        self._brokers = PerProcess(lambda: joined or self._joined(make_broker(url, prefix=prefix)))
         self._side = side_of(self._brokers.value, prefix=prefix, queue_name=self._name_of)
         self.capabilities = Capabilities(durable=True, unique=self._side.locks is not None)
         self.failed: FailedStore = store or self._side.failed
-        self._runner = Runner(drivers, self.failed, release=self.release, span=span)
+        # What failed is kept afterwards: a store that cannot be reached must not have a delivery repeated.
+        self._runner = Runner(drivers, None, release=self.release, span=span)
 
     def push(self, envelopes: Sequence[Envelope]) -> None:
         """See `Queue.push()`; raises `ConfigurationError` for what the broker has no place for."""
@@ -73,7 +81,8 @@ class DramatiqQueue:
                     try:
                         self._enqueue(envelope, envelope.delay)
                     except BaseException:
-                        self.release(envelope)
+                        with suppress(*self._trouble):
+                            self.release(envelope)
                         raise
 
     async def apush(self, envelopes: Sequence[Envelope]) -> None:
@@ -94,7 +103,7 @@ class DramatiqQueue:
             concurrency=options.concurrency,
             deliver=lambda bodies: self._runner.run_many((body, 0) for body in bodies),
             deliver_alone=self._runner.run_alone,
-            again=self._again,
+            settle=self._settle,
             reached=self._reached,
         )
         return BrokerWorker(post, Fetched(options.queues, post.held), options, report)
@@ -135,16 +144,32 @@ class DramatiqQueue:
     def _joined(self, broker: dramatiq.Broker) -> dramatiq.Broker:
         """Tell *broker* about our actor: any worker of dramatiq's that takes from our queues can deliver."""
         # Whether an envelope is tried again is not for dramatiq to decide.
-        options: dict[str, Any] = {"max_retries": 0} if "max_retries" in broker.actor_options else {}
+        # Nor is a delivery cut off: what it was for would be dead to dramatiq, and known to nobody else.
+        wanted: dict[str, Any] = {"max_retries": 0, "time_limit": math.inf}
+        options = {name: value for name, value in wanted.items() if name in broker.actor_options}
         queue = self._name_of("default")
+        if self._actor_name in broker.actors:
+            raise ConfigurationError(
+                f"another queue 'dramatiq' delivers what is in {queue!r} of this broker; use one manager for"
+                " both, or give this queue another 'prefix'"
+            )
         dramatiq.actor(actor_name=self._actor_name, queue_name=queue, broker=broker, **options)(self._run)
         broker.add_middleware(Patience())
         return broker
 
     def _run(self, text: str) -> None:
-        self._again(self._runner.run(text.encode(errors="surrogatepass")))
+        outcome = self._runner.run(text.encode(errors="surrogatepass"))
+        while True:
+            try:
+                return self._settle(outcome)
+            except (DeliveryError, OSError) as error:
+                # Raised, it would be dead to dramatiq. Should this worker end, the event is delivered again.
+                _logger.warning("a worker waits for what it needs: %s", error)
+                time.sleep(_REST)
 
-    def _again(self, outcome: Outcome) -> None:
+    def _settle(self, outcome: Outcome) -> None:
+        if outcome.failed is not None:
+            self.failed.add(outcome.failed)
         if outcome.again is not None:
             with self._reached():
                 self._enqueue(outcome.again, outcome.pause)
@@ -190,12 +215,15 @@ class DramatiqQueue:
         except (DecodeError, UnreadableEnvelope):
             return
 
+    @property
+    def _trouble(self) -> tuple[type[Exception], ...]:
+        return (*self._side.trouble, BrokerConnectionError, MiddlewareError, OSError)
+
     @contextmanager
     def _reached(self) -> Iterator[None]:
-        trouble: tuple[type[Exception], ...] = (*self._side.trouble, BrokerConnectionError, MiddlewareError)
         try:
             yield
-        except trouble as error:
+        except self._trouble as error:
             said = " ".join(str(error).split())[:200] or type(error).__name__
             raise DeliveryError(
                 f"no answer from the broker: {said}", driver="queue dramatiq", retryable=True

@@ -70,7 +70,9 @@ def hand_off_of(cls: type) -> HandOff | None:
 def _queue(cls: type[ShouldQueue]) -> str:
     queue: object = cls.queue
     if not isinstance(queue, str) or not queue or "," in queue or queue != queue.strip():
-        raise TypeError(f"{cls.__name__}.queue is {queue!r}; name a queue, without a comma or spaces around it")
+        raise TypeError(
+            f"{cls.__name__}.queue is {queue!r}; name a queue, without a comma or spaces around it"
+        )
     return queue
 
 
@@ -90,7 +92,9 @@ def _backoff(cls: type[ShouldQueue]) -> tuple[float, ...]:
 def _ttl(cls: type[ShouldQueue]) -> float | None:
     ttl = None if cls.ttl is None else _seconds(cls, "ttl", cls.ttl)
     if ttl == 0:
-        raise TypeError(f"{cls.__name__}.ttl is 0, with which none is delivered; give more, or None for no end")
+        raise TypeError(
+            f"{cls.__name__}.ttl is 0, with which none is delivered; give more, or None for no end"
+        )
     return ttl
 
 

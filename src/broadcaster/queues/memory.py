@@ -66,7 +66,9 @@ class MemoryQueue:
         wanted = [(envelope, body) for envelope, body in wanted if held.locks.take(envelope)]
         if len(wanted) > self._size and self._overflow != "drop":
             self._unlock(held, wanted)
-            reason = f"{len(wanted):,} events are more than it holds, which is {self._size:,}; push fewer at once"
+            reason = (
+                f"{len(wanted):,} events are more than the {self._size:,} that it holds; send fewer at once"
+            )
             raise DeliveryError(reason, driver="queue memory")
         left = held.put(
             [(envelope.delay, body) for envelope, body in wanted],

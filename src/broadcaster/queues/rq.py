@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from broadcaster.drivers._redis_package import TROUBLE, client_of, reached, short
@@ -147,18 +148,17 @@ class RqQueue(OnRedis):
         return Line(self._name(queue), self._redis, kept=0 if self._job == _JOB else _KEPT_SECONDS)
 
     def _put(self, envelopes: Sequence[tuple[Envelope, float]]) -> None:
-        ready: dict[tuple[str, int], list[tuple[str, str]]] = {}
+        # As many at once as may be without changing their order.
+        alike = groupby(envelopes, lambda one: (one[0].queue, one[0].tries + SPARE, one[1]))
         try:
-            for envelope, pause in envelopes:
-                body, title = seal(envelope).decode(), envelope.message.name
-                most = envelope.tries + SPARE
-                if pause:
-                    due = time.time() + pause
-                    self._line(envelope.queue).put_later(self._job, body, title, due, most=most)
-                else:
-                    ready.setdefault((envelope.queue, most), []).append((body, title))
-            for (queue, most), bodies in ready.items():
-                self._line(queue).put(self._job, bodies, most=most)
+            for (queue, most, pause), together in alike:
+                line = self._line(queue)
+                bodies = [(seal(envelope).decode(), envelope.message.name) for envelope, _ in together]
+                if not pause:
+                    line.put(self._job, bodies, most=most)
+                    continue
+                for body, title in bodies:
+                    line.put_later(self._job, body, title, time.time() + pause, most=most)
         except TROUBLE as error:
             reason = f"Redis does not take it: {short(error)}"
             raise DeliveryError(reason, driver="queue rq", retryable=True) from error
