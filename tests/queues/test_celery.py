@@ -8,8 +8,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from types import SimpleNamespace
 from typing import Any
 
+import kombu
 import pytest
 from celery import Celery
 from celery.app.trace import setup_worker_optimizations
@@ -26,7 +28,7 @@ from broadcaster.queues.failed import FailedStore
 from broadcaster.queues.outcomes import Verdict
 from broadcaster.queues.working import WorkedQueue, WorkOptions
 from tests.drivers.redis_servers import RedisServer
-from tests.queues.contract import SECONDS, Drivers, QueueContract, envelope
+from tests.queues.contract import SECONDS, Drivers, QueueContract, away, envelope
 from tests.queues.patience import PatienceContract
 from tests.queues.rabbitmq_server import RabbitServer
 from tests.queues.workers import WorkerContract, work, working
@@ -175,6 +177,7 @@ def arguments(task: bytes) -> Any:
         ({"app": Celery("shop", broker="amqp://h")}, "pass a client, as in CeleryQueue"),
         ({"url": "amqp://user:secret@h"}, "pass an application of yours, as in CeleryQueue"),
         ({"url": "amqp://user:secret@h", "redis": Redis()}, "'amqp' is not a scheme of Redis"),
+        ({"url": "unix:///run/redis.sock"}, "'unix' is not a scheme of Redis"),
         ({"url": "redis://:secret@h:port"}, "'url' is expected as redis://"),
     ],
 )
@@ -198,3 +201,48 @@ def test_what_celery_has_ways_of_its_own_for_is_left_to_them(redis_server: Redis
     with pytest.raises(ConfigurationError, match="start its workers, as with: celery"):
         theirs.worker(WorkOptions(), report=lambda outcome: None)
     assert theirs.sizes() == {}
+
+
+def test_what_comes_again_waits_in_its_queue_whatever_its_routing_key(redis_server: RedisServer) -> None:
+    app = Celery("shop", broker=redis_server.url(), set_as_current=False)
+    app.conf.task_queues = [kombu.Queue("default", kombu.Exchange("tasks", "topic"), routing_key="task.#")]
+    app.conf.task_default_queue = "default"
+    app.conf.task_default_exchange, app.conf.task_default_exchange_type = "tasks", "topic"
+    app.conf.task_default_routing_key = "task.default"
+    drivers = Drivers()
+    drivers.scripted.errors += [away()]
+    queue = CeleryQueue(drivers, app=app)
+    queue.push([envelope(1, tries=2)])
+
+    controller = app.WorkController(
+        pool="solo", without_gossip=True, without_mingle=True, without_heartbeat=True
+    )
+    setup_worker_optimizations(app, controller.hostname)
+    controller.timer.call_repeatedly(0.05, lambda: None)
+    thread = threading.Thread(target=controller.start)
+    thread.start()
+    try:
+        until(lambda: drivers.scripted.ids == ["message-1"])
+    finally:
+        state.should_stop = 0
+        thread.join(SECONDS)
+        state.should_stop = None
+
+
+def test_what_ends_the_process_that_delivers_is_counted(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis = redis_server.client()
+    queue = CeleryQueue(Drivers(), url=redis_server.url())
+    request = SimpleNamespace(id="1", delivery_info={"redelivered": True, "routing_key": "default"})
+
+    for error in (SystemExit, RuntimeError):
+
+        def end(*_: object, error: type[BaseException] = error) -> None:
+            raise error
+
+        with monkeypatch.context() as patched:
+            patched.setattr(queue._runner, "run_alone", end)
+            with pytest.raises(error):
+                queue._outcome(request, seal(envelope()))
+        assert redis.exists("broadcaster:begun:1") == (error is SystemExit)

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import dramatiq
@@ -19,13 +19,15 @@ from broadcaster.messages import Message
 from broadcaster.queues._broker_worker import BrokerWorker
 from broadcaster.queues.base import Queue
 from broadcaster.queues.dramatiq import DramatiqQueue, make_broker
-from broadcaster.queues.failed import FailedStore, MemoryFailedStore
+from broadcaster.queues.failed import Failed, FailedStore, MemoryFailedStore
 from broadcaster.queues.outcomes import Verdict
 from broadcaster.queues.working import Size, WorkOptions
+from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
-from tests.queues.contract import SECONDS, Drivers, QueueContract, away, envelope
+from tests.queues.contract import SECONDS, Drivers, QueueContract, Scripted, away, envelope
 from tests.queues.patience import PatienceContract
 from tests.queues.rabbitmq_server import RabbitServer
+from tests.queues.test_worker import Gate
 from tests.queues.workers import work, working
 from tests.waits import until
 
@@ -358,3 +360,126 @@ def test_a_push_that_fails_gives_its_lock_back(redis_server: RedisServer) -> Non
 
     assert error.value.retryable
     assert client.keys("*:lock:*") == []
+
+
+def test_workers_of_dramatiq_wait_for_a_broker_that_is_away(
+    redis_server: RedisServer, drivers: Drivers
+) -> None:
+    with Proxy(redis_server.port) as proxy:
+        broker = RedisBroker(url=redis_server.url(proxy.port))  # type: ignore[no-untyped-call]
+        queue = DramatiqQueue(drivers, broker=broker, prefix="shop")
+
+        failed = threading.Event()
+
+        def fail(messages: Sequence[Message]) -> None:
+            proxy.stop()
+            drivers.scripted.deliver_many = deliver_many  # type: ignore[method-assign]
+            failed.set()
+            raise away()
+
+        deliver_many = drivers.scripted.deliver_many
+        drivers.scripted.deliver_many = fail  # type: ignore[method-assign,assignment]
+        queue.push([envelope(1, tries=2)])
+
+        worker = dramatiq.Worker(broker, worker_timeout=50, worker_threads=1)
+        worker.start()
+        assert failed.wait(SECONDS)
+        proxy.start()
+        until(lambda: drivers.scripted.ids == ["message-1"])
+        worker.stop()
+    assert redis_server.client().keys("*.XQ*") == []
+
+
+def test_on_the_broker_of_an_application_others_send_and_nobody_delivers_twice(
+    redis_server: RedisServer, drivers: Drivers
+) -> None:
+    broker = RedisBroker(url=redis_server.url())  # type: ignore[no-untyped-call]
+    queue = DramatiqQueue(drivers, broker=broker, prefix="shop")
+
+    child = os.fork()
+    if child == 0:
+        with ExitStack() as leaving:
+            leaving.callback(os._exit, 1)
+            queue.push([envelope(1)])
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    with pytest.raises(ConfigurationError, match="another queue 'dramatiq' delivers"):
+        DramatiqQueue(drivers, broker=broker, prefix="shop")
+
+    assert [outcome.verdict for outcome in work(queue)] == [Verdict.DELIVERED]
+
+
+def test_what_is_in_hand_is_done_with_whatever_becomes_of_other_queues(
+    on_redis: DramatiqQueue, drivers: Drivers
+) -> None:
+    drivers.scripted = gate = Gate()
+    on_redis.push([envelope(number) for number in range(3)])
+
+    with working(on_redis, queues=("default", "mail")):
+        until(lambda: on_redis.sizes()["default"] == Size(0, 0, 3))
+        on_redis.pause("mail")
+        until(lambda: not any(fetches(thread, "mail") for thread in threading.enumerate()))
+        on_redis.resume("mail")
+        until(lambda: any(fetches(thread, "mail") for thread in threading.enumerate()))
+        gate.let_go.set()
+        until(lambda: len(gate.delivered) == 3)
+
+    assert on_redis.sizes() == {}
+
+
+def test_a_queue_that_is_paused_is_nothing_to_wait_for(on_redis: DramatiqQueue) -> None:
+    on_redis.pause("mail")
+    on_redis.push([envelope(1, queue="mail"), envelope(2)])
+
+    assert len(work(on_redis, queues=("mail", "default"))) == 1
+    assert on_redis.sizes()["mail"].ready == 1
+
+
+def test_who_is_told_to_stop_leaves_to_others_what_it_has_not_begun(
+    on_redis: DramatiqQueue, drivers: Drivers, redis_server: RedisServer
+) -> None:
+    drivers.scripted = gate = Gate()
+    on_redis.push([envelope(1)])
+    stopped = on_redis.worker(WorkOptions(), report=lambda outcome: None)
+    thread = threading.Thread(target=stopped.run)
+    thread.start()
+    until(lambda: on_redis.sizes()["default"] == Size(0, 0, 1))
+    on_redis.push([envelope(2), envelope(3)])
+    until(lambda: on_redis.sizes()["default"] == Size(0, 0, 3))
+
+    stopped.stop()
+
+    others = Drivers()
+    assert len(work(DramatiqQueue(others, url=redis_server.url()), max_jobs=2, stop_when_empty=False)) == 2
+    assert sorted(others.scripted.ids) == ["message-2", "message-3"]
+    gate.let_go.set()
+    thread.join(SECONDS)
+    assert on_redis.sizes() == {}
+
+
+def test_a_store_that_is_away_for_a_moment_has_nothing_repeated(
+    redis_server: RedisServer, drivers: Drivers
+) -> None:
+    class Away(MemoryFailedStore):
+        refused = 0
+
+        def add(self, failed: Failed) -> str:
+            if not self.refused:
+                self.refused += 1
+                raise OSError("away")
+            return super().add(failed)
+
+    class Picky(Scripted):
+        def deliver_many(self, messages: Sequence[Message]) -> None:
+            if any(message.id == "message-3" for message in messages):
+                raise DeliveryError("too large", driver="scripted", status=413)
+            super().deliver_many(messages)
+
+    drivers.scripted = Picky()
+    queue = DramatiqQueue(drivers, url=redis_server.url(), store=Away())
+    queue.push([envelope(number) for number in (1, 2, 3)])
+
+    work(queue)
+
+    assert drivers.scripted.ids == ["message-1", "message-2"]
+    assert queue.failed.count() == 1

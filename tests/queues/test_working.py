@@ -117,6 +117,21 @@ def test_what_a_worker_could_not_finish_is_delivered_by_another(shop: Shop) -> N
     assert [line.endswith(f"by {last.pid}") for line in shop.lines("delivered")] == [True]
 
 
+def test_what_several_workers_had_no_time_to_finish_is_not_given_up_for_it(shop: Shop) -> None:
+    shop.send_from_here("wait")
+
+    for count in range(1, 5):
+        with shop.work("--grace", "0.1") as worker:
+            shop.until("begun", count=count)
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(SECONDS) == 0
+    shop.let_go()
+    with shop.work():
+        until(lambda: shop.lines("delivered") or shop.lines("failed"))
+
+    assert shop.lines("failed") == []
+
+
 def test_what_ends_every_worker_is_given_up_and_takes_nothing_with_it(shop: Shop) -> None:
     shop.send_from_here("first", "kill", "second")
     workers = 0

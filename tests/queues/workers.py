@@ -190,6 +190,40 @@ class WorkerContract(ABC):
         assert drivers.scripted.ids == ["message-3", "message-4", "message-1", "message-2"]
         assert len(outcomes) == 4
 
+    def test_what_is_overdue_is_delivered_by_who_works_until_nothing_is_ready(
+        self, made: WorkedQueue, drivers: Drivers
+    ) -> None:
+        late = envelope(1, delay=0.1)
+        made.push([late])
+        # RQ counts in whole seconds.
+        until(lambda: time.time() > late.due + 1.0)
+
+        work(made)
+
+        assert drivers.scripted.ids == ["message-1"]
+
+    def test_what_is_pushed_together_stays_in_order(self, made: WorkedQueue, drivers: Drivers) -> None:
+        made.push([envelope(1, tries=2), envelope(2), envelope(3, tries=2)])
+
+        work(made)
+
+        assert drivers.scripted.ids == ["message-1", "message-2", "message-3"]
+
+    def test_what_could_not_be_pushed_keeps_nothing_out(
+        self, made: WorkedQueue, drivers: Drivers, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(_: object) -> None:
+            raise KeyError("whatever")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(made, "_put", broken)
+            with pytest.raises(KeyError):
+                made.push([envelope(1, unique="stock", unique_for=60.0)])
+        made.push([envelope(2, unique="stock", unique_for=60.0)])
+
+        work(made)
+        assert drivers.scripted.ids == ["message-2"]
+
     def test_a_worker_ends_when_it_has_done_enough(self, made: WorkedQueue, drivers: Drivers) -> None:
         made.push([envelope(number) for number in range(6)])
 
