@@ -11,15 +11,16 @@ from contextlib import AbstractContextManager, contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-import kombu
 import pytest
 from celery import Celery
 from celery.app.trace import setup_worker_optimizations
 from celery.worker import state
+from kombu import entity
 from redis import Redis
 
-from broadcaster.errors import ConfigurationError
+from broadcaster.errors import ConfigurationError, DeliveryError
 from broadcaster.queues import _celery_broker
+from broadcaster.queues import celery as celery_queue
 from broadcaster.queues._redis_begun import RedisBegun
 from broadcaster.queues.base import Queue
 from broadcaster.queues.celery import CeleryQueue
@@ -27,6 +28,7 @@ from broadcaster.queues.envelopes import seal
 from broadcaster.queues.failed import FailedStore
 from broadcaster.queues.outcomes import Verdict
 from broadcaster.queues.working import WorkedQueue, WorkOptions
+from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
 from tests.queues.contract import SECONDS, Drivers, QueueContract, away, envelope
 from tests.queues.patience import PatienceContract
@@ -205,7 +207,8 @@ def test_what_celery_has_ways_of_its_own_for_is_left_to_them(redis_server: Redis
 
 def test_what_comes_again_waits_in_its_queue_whatever_its_routing_key(redis_server: RedisServer) -> None:
     app = Celery("shop", broker=redis_server.url(), set_as_current=False)
-    app.conf.task_queues = [kombu.Queue("default", kombu.Exchange("tasks", "topic"), routing_key="task.#")]
+    exchange = entity.Exchange("tasks", "topic")
+    app.conf.task_queues = [entity.Queue("default", exchange, routing_key="task.#")]
     app.conf.task_default_queue = "default"
     app.conf.task_default_exchange, app.conf.task_default_exchange_type = "tasks", "topic"
     app.conf.task_default_routing_key = "task.default"
@@ -246,3 +249,25 @@ def test_what_ends_the_process_that_delivers_is_counted(
             with pytest.raises(error):
                 queue._outcome(request, seal(envelope()))
         assert redis.exists("broadcaster:begun:1") == (error is SystemExit)
+
+
+def test_what_rabbitmq_has_not_confirmed_is_told(
+    redis_server: RedisServer, rabbit_server: RabbitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(celery_queue, "CONFIRM_SECONDS", 0.2)
+    for option in ("socket_timeout", "socket_connect_timeout"):
+        monkeypatch.setitem(_celery_broker._BOUNDED, option, 0.2)
+    with Proxy(rabbit_server.port) as proxy:
+        app = Celery("shop", broker=rabbit_server.url(proxy.port), set_as_current=False)
+        app.conf.update(task_default_queue="unconfirmed", broker_connection_timeout=0.5)
+        queue = CeleryQueue(Drivers(), app=app, redis=redis_server.client())
+        queue.push([envelope(1)])
+        proxy.stall()
+
+        with pytest.raises(DeliveryError) as error:
+            queue.push([envelope(2)])
+
+        proxy.resume()
+        queue.push([envelope(3)])
+        queue.close()
+    assert error.value.retryable

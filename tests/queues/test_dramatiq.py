@@ -378,7 +378,7 @@ def test_workers_of_dramatiq_wait_for_a_broker_that_is_away(
             raise away()
 
         deliver_many = drivers.scripted.deliver_many
-        drivers.scripted.deliver_many = fail  # type: ignore[method-assign,assignment]
+        drivers.scripted.deliver_many = fail  # type: ignore[method-assign]
         queue.push([envelope(1, tries=2)])
 
         worker = dramatiq.Worker(broker, worker_timeout=50, worker_threads=1)

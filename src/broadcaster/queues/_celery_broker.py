@@ -11,7 +11,10 @@ from broadcaster.drivers._redis_package import TROUBLE, short
 from broadcaster.errors import DeliveryError
 from broadcaster.queues._celery_transport import KombuError, ProducerPool
 
-__all__ = ["Broker", "settings"]
+__all__ = ["CONFIRM_SECONDS", "Broker", "settings"]
+
+CONFIRM_SECONDS = 5.0
+"""How long RabbitMQ may take to confirm what was pushed."""
 
 _CONNECTIONS = 10
 _TIMEOUT = 5.0
@@ -22,6 +25,8 @@ _BOUNDED = {
     "interval_start": 0,
     "interval_step": 0.1,
     "interval_max": 0.1,
+    # For RabbitMQ: what it has not confirmed may get lost with the connection.
+    "confirm_publish": True,
 }
 
 # Redis gives a job to another worker when the first has not finished it after this many seconds. What takes

@@ -11,7 +11,7 @@ from typing import Any
 
 from broadcaster.drivers._redis_package import client_of
 from broadcaster.errors import ConfigurationError, DeliveryError, MissingExtra
-from broadcaster.queues._celery_broker import Broker, settings
+from broadcaster.queues._celery_broker import CONFIRM_SECONDS, Broker, settings
 from broadcaster.queues._celery_transport import Connection
 from broadcaster.queues._celery_worker import CeleryWorker
 from broadcaster.queues._on_redis import OnRedis
@@ -238,6 +238,7 @@ class CeleryQueue(OnRedis):
             queue=self._app.conf.task_default_queue if queue == "default" else queue,
             producer=producer,
             retry_policy=_RETRY_POLICY,
+            confirm_timeout=CONFIRM_SECONDS,
             # What Celery would write into its logs, otherwise.
             argsrepr="...",
         )
