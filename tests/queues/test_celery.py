@@ -271,3 +271,12 @@ def test_what_rabbitmq_has_not_confirmed_is_told(
         queue.push([envelope(3)])
         queue.close()
     assert error.value.retryable
+
+
+def test_two_queues_of_one_application_need_two_names(redis_server: RedisServer) -> None:
+    app = Celery("shop", broker=redis_server.url(), set_as_current=False)
+    CeleryQueue(Drivers(), app=app)
+
+    with pytest.raises(ConfigurationError, match="another one of this application has the task"):
+        CeleryQueue(Drivers(), app=app)
+    CeleryQueue(Drivers(), app=app, prefix="news")

@@ -156,10 +156,16 @@ class CeleryQueue(OnRedis):
         def deliver(task: Any, body: str, due: float = 0.0) -> None:
             self._deliver(task.request, body, due)
 
+        name = f"{self._prefix}.deliver"
+        if name in self._app.tasks:
+            raise ConfigurationError(
+                f"queue 'celery': another one of this application has the task {name!r}; use one manager for"
+                " both, or give this queue another 'prefix'"
+            )
         # Whatever the application wants for its other tasks.
         return self._app.task(
             deliver,
-            name=f"{self._prefix}.deliver",
+            name=name,
             shared=False,
             bind=True,
             acks_late=True,
