@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from typing import Any
@@ -86,6 +86,8 @@ class DeliveryError(BroadcastError):
     delivered: int = 0
     """Of several messages that a driver got together, how many it had handed over: the first ones."""
 
+    _batch: Sequence[object] | None = None
+
     def __init__(
         self,
         reason: str,
@@ -100,6 +102,14 @@ class DeliveryError(BroadcastError):
         self.retryable = retryable
         self.status = status
         self.failures = dict(failures or {})
+
+    def handed_over(self, messages: Sequence[object], count: int) -> None:
+        """Say that of *messages*, which a driver got together, the first *count* were handed over."""
+        self._batch, self.delivered = messages, count
+
+    def delivered_of(self, messages: Sequence[object]) -> int:
+        """Return how many of *messages* were handed over; 0 where that was said of others, further inside."""
+        return self.delivered if self._batch is messages else 0
 
 
 class Forbidden(BroadcastError):

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+from dramatiq.brokers.redis import RedisBroker
 
 from broadcaster.errors import DeliveryError
+from broadcaster.queues import _dramatiq_post
 from broadcaster.queues.dramatiq import DramatiqQueue, make_broker
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
@@ -174,3 +177,48 @@ def test_what_waits_outlives_its_broker(tmp_path: Path, drivers: Drivers, kind: 
         queue.push([envelope(4)])
         with working(queue):
             until(lambda: sorted(drivers.scripted.ids) == ["message-1", "message-2", "message-4"])
+
+
+def test_what_redis_gave_out_and_nobody_got_comes_back_also_where_little_happens(
+    redis_server: RedisServer, drivers: Drivers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dispatch = RedisBroker._dispatch
+    is_lost = threading.Event()
+
+    def losing(broker: RedisBroker, command: str) -> Any:
+        answer = dispatch(broker, command)  # type: ignore[no-untyped-call]
+
+        def ask(queue: str, *arguments: Any) -> Any:
+            said = answer(queue, *arguments)
+            if command == "fetch" and said and is_lost.is_set():
+                is_lost.clear()
+                raise redis.ConnectionError("the answer was lost")
+            return said
+
+        return ask
+
+    monkeypatch.setattr(RedisBroker, "_dispatch", losing)
+    with ExitStack() as brokers, Proxy(redis_server.port) as proxy:
+        queue = Place(redis_server, proxy, "quiet", brokers).queue(drivers)
+        with working(queue):
+            queue.push([envelope(1)])
+            until(lambda: drivers.scripted.ids == ["message-1"])
+            is_lost.set()
+            queue.push([envelope(2)])
+
+            until(lambda: drivers.scripted.ids == ["message-1", "message-2"])
+    assert not is_lost.is_set()
+
+
+def test_who_has_its_hands_full_of_what_is_delayed_is_not_taken_for_dead(
+    redis_server: RedisServer, drivers: Drivers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_dramatiq_post, "_MOST_DELAYED", 5)
+    with ExitStack() as brokers, Proxy(redis_server.port) as proxy:
+        place = Place(redis_server, proxy, "full", brokers)
+        first, second = place.queue(drivers), place.queue(drivers)
+        first.push([envelope(number, delay=3.0) for number in range(8)])
+        with working(first), working(second):
+            until(lambda: len(drivers.scripted.ids) >= 8 and first.sizes() == {})
+
+    assert len(drivers.scripted.ids) == 8

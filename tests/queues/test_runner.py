@@ -120,6 +120,33 @@ def test_what_a_driver_handed_over_before_it_failed_is_not_repeated() -> None:
         assert len(bench.released) == len(bench.drivers.scripted.ids)
 
 
+def test_what_a_driver_inside_handed_over_is_said_of_that_batch_only() -> None:
+    class Inner(Scripted):
+        def deliver(self, message: Message) -> None:
+            if message.id in {"message-1", "fan-out-1"}:
+                raise away()
+            self.delivered.append(message)
+
+        deliver_many = Driver.deliver_many
+
+    class Sorting(Scripted):
+        """Hands on what it gets as another batch, in another order."""
+
+        def deliver(self, message: Message) -> None:
+            Inner().deliver_many([replace(message, id=f"fan-out-{number}") for number in range(3)])
+
+        def deliver_many(self, messages: Sequence[Message]) -> None:
+            Inner().deliver_many([*reversed(messages)])
+
+    bench = Bench()
+    bench.drivers.scripted = Sorting()
+
+    alone = bench.run(envelope(1, tries=2))
+    together = bench.run(*(envelope(number, tries=2) for number in (1, 2, 3)))
+
+    assert [outcome.verdict for outcome in [*alone, *together]] == [Verdict.RETRY] * 4
+
+
 @pytest.mark.parametrize("what", ["a driver", "a receiver of `sending`"])
 def test_where_something_broke_its_batch_is_delivered_one_by_one(what: str) -> None:
     bench = Bench()

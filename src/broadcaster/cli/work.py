@@ -73,9 +73,10 @@ def work(
     _log(verbose=verbose, terminal=console.is_terminal)
     shown = Progress(console) if console.is_terminal else Lines()
     with opened(app, env_file) as manager:
-        worker = queue_of(manager).worker(options, report=shown.report)
+        queue_to_work_on = queue_of(manager)
         # What is wrong with it is told once, before each event is given up for it.
         manager.driver()
+        worker = queue_to_work_on.worker(options, report=shown.report)
         with shown, _stopped_by_signals(worker):
             typer.echo(f"broadcaster: working on {', '.join(options.queues)}; Ctrl-C ends it", err=True)
             worker.run()

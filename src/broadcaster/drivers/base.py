@@ -45,7 +45,7 @@ class Driver(ABC):
             try:
                 self.deliver(message)
             except DeliveryError as error:
-                error.delivered = number
+                error.handed_over(messages, number)
                 raise
 
     async def adeliver_many(self, messages: Sequence[Message]) -> None:
@@ -54,7 +54,7 @@ class Driver(ABC):
             try:
                 await self.adeliver(message)
             except DeliveryError as error:
-                error.delivered = number
+                error.handed_over(messages, number)
                 raise
 
     @property
@@ -110,11 +110,13 @@ class HttpDriver(Driver):
         Those that are made one by one are each sent before the next is made. Each says how many messages it
         `completes`, so that what was handed over before a failure need not be repeated.
         """
-        return [
-            replace(request, completes=number if request is requests[-1] else number - 1)
-            for number, requests in enumerate(map(self.requests, messages), 1)
-            for request in requests
-        ]
+        made: list[HttpRequest] = []
+        for number, message in enumerate(messages):
+            requests = self.requests(message)
+            made += (replace(request, completes=number) for request in requests)
+            if requests:
+                made[-1] = replace(made[-1], completes=number + 1)
+        return made
 
     def check(self, response: HttpResponse) -> None:
         """Raise `DeliveryError` for a 2xx answer that did not come from the peer; any counts as its own."""
@@ -132,24 +134,24 @@ class HttpDriver(Driver):
     def deliver_many(self, messages: Sequence[Message]) -> None:
         """Send the requests for all *messages* one after another; stop at the first failure."""
         done = 0
-        for request in self.requests_for_many(messages):
-            try:
+        try:
+            for request in self.requests_for_many(messages):
                 self.ask(request)
-            except DeliveryError as error:
-                error.delivered = done
-                raise
-            done = max(done, request.completes)
+                done = max(done, request.completes)
+        except DeliveryError as error:
+            error.handed_over(messages, done)
+            raise
 
     async def adeliver_many(self, messages: Sequence[Message]) -> None:
         """Send the requests for all *messages* one after another; stop at the first failure."""
         done = 0
-        for request in self.requests_for_many(messages):
-            try:
+        try:
+            for request in self.requests_for_many(messages):
                 await self.aask(request)
-            except DeliveryError as error:
-                error.delivered = done
-                raise
-            done = max(done, request.completes)
+                done = max(done, request.completes)
+        except DeliveryError as error:
+            error.handed_over(messages, done)
+            raise
 
     def ask(self, request: HttpRequest) -> HttpResponse:
         """Send one request, again where that is safe; return the answer or raise `DeliveryError`."""

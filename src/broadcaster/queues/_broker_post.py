@@ -57,7 +57,7 @@ class Begun(Protocol):
 class Post(Protocol):
     """The broker, as a worker needs it; what cannot be done now raises `DeliveryError` or `OSError`."""
 
-    acks_alone: bool
+    outlives_consumers: bool
     """Whether what was fetched can be acknowledged, or given back, when its consumer has ended."""
 
     def consumers(self, queue: str, fetched: Fetched) -> list[Consumer]:

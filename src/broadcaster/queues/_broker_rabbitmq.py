@@ -108,7 +108,7 @@ class _Begun:
     def end(self, messages: Iterable[Any]) -> None:
         for message in messages:
             if message.redelivered:
-                # Which does no harm where there is none.
+                # Where nothing was counted there is no such queue, and RabbitMQ does not mind.
                 self._opened().queue_delete(self._prefix + message.message_id)
 
     def close(self) -> None:

@@ -65,7 +65,7 @@ class BrokerWorker:
         finally:
             self._stopping = True
             until = time.monotonic() + self._options.grace
-            if self._post.acks_alone:
+            if self._post.outlives_consumers:
                 # Others may as well begin with it.
                 self._end_all()
             self._join([thread for thread in threads if thread.ident is not None], until)
@@ -159,6 +159,8 @@ class BrokerWorker:
                     with self._lock:
                         del self._in_hand[threading.get_ident()]
                 self._stopping |= self._options.once
+                # Waiting for the next, hold nothing of the last.
+                taken = []
         except _CutOffError:
             _logger.warning("a worker stops before it could finish; what it holds is delivered once more")
         except Exception as error:

@@ -47,7 +47,11 @@ class Broker:
         """Lend a producer; what it raises becomes a `DeliveryError`."""
         pool = self._pools.value
         of_broker = pool.connections.connection
-        trouble = (KombuError, *TROUBLE, *of_broker.connection_errors, *of_broker.channel_errors)
+        trouble = (
+            *(KombuError, *TROUBLE, *of_broker.connection_errors, *of_broker.channel_errors),
+            # Among them that RabbitMQ refused what it was to confirm.
+            *of_broker.recoverable_connection_errors,
+        )
         try:
             with pool.acquire(block=True, timeout=_TIMEOUT) as producer:
                 yield producer

@@ -58,7 +58,7 @@ def worker_of(broker: dramatiq.Broker) -> dramatiq.Broker:
     worker = copy(broker)
     worker.broker_id = str(uuid.uuid4())
     if isinstance(worker, _RedisBroker):
-        worker.is_alone = True
+        worker.is_worker = True
     return worker
 
 
@@ -131,7 +131,7 @@ class _RedisBroker(RedisBroker):
         self._look_every = look_every
         self._looked = threading.local()
         self._consumed: set[str] = set()
-        self.is_alone = False
+        self.is_worker = False
         """Whether each consumer is a worker of its own; see `worker_of()`."""
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5_000) -> dramatiq.Consumer:
@@ -140,7 +140,7 @@ class _RedisBroker(RedisBroker):
         Where the connection broke, the consumer before may have fetched what it never heard of. That waits
         for the death of the worker, which would go on living.
         """
-        if self.is_alone:
+        if self.is_worker:
             return RedisBroker.consume(worker_of(self), queue_name, prefetch, timeout)  # type: ignore[arg-type]
         if queue_name in self._consumed:
             self.broker_id = str(uuid.uuid4())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
-from weakref import WeakSet
 
 from broadcaster.queues._broker_post import Consumer, Fetched, Held
 from broadcaster.queues._broker_side import Begun, Side
@@ -51,9 +51,11 @@ class Post:
         self._prefetch = min(2 * AT_ONCE * concurrency, 65_535)
         self._queues = {name: queue for queue, name in names.items()}
         self._threads: dict[str, ConsumerThread] = {}
-        # On Redis: those that fetch, and those before them whose messages somebody has in hand.
-        self._consumers: WeakSet[Any] = WeakSet()
-        self.acks_alone = isinstance(broker, RedisBroker)
+        self._running: list[ConsumerThread] = []
+        self.outlives_consumers = isinstance(broker, RedisBroker)
+        # What waits here, or is in hand. A thread has another consumer after it reconnected.
+        self._held: set[_Held] = set()
+        self._lock = threading.Lock()
         self._reached = reached
         self.deliver = deliver
         self.deliver_alone = deliver_alone
@@ -64,6 +66,8 @@ class Post:
         name = self._names[queue]
         self._threads[name] = ready = self._thread(name, self._prefetch, fetched)
         delayed = self._thread(f"{name}.DQ", _MOST_DELAYED, fetched)
+        with self._lock:
+            self._running = [thread for thread in self._running if thread.is_alive()] + [ready, delayed]
         for thread in (ready, delayed):
             thread.start()
         return [_Consumer(ready), _Consumer(delayed)]
@@ -72,10 +76,11 @@ class Post:
         """Return what a thread of dramatiq's has fetched."""
         name = item.message.queue_name
         thread = self._threads[name]
-        if self.acks_alone and thread.consumer is not None:
-            self._consumers.add(thread.consumer)
-            return _Held(item.message, self._queues[name], thread, self._reached, thread.consumer)
-        return _Held(item.message, self._queues[name], thread, self._reached)
+        fetcher = thread.consumer if self.outlives_consumers else None
+        held = _Held(item.message, self._queues[name], thread, self._reached, fetcher, self._let_go)
+        with self._lock:
+            self._held.add(held)
+        return held
 
     @contextmanager
     def begun(self) -> Iterator[_Begun]:
@@ -91,10 +96,22 @@ class Post:
     def paused(self) -> frozenset[str]:
         """Return the queues that are paused; it is asked every second, which is a sign of life besides."""
         with self._reached():
-            for consumer in list(self._consumers):
+            for consumer in self._living():
                 # Any command is one. Consumers that have their hands full send none.
                 consumer.broker.do_qsize(consumer.queue_name)
             return self._side.paused()
+
+    def _living(self) -> set[Any]:
+        """Return the consumers on Redis, each of which counts as a worker."""
+        if not self.outlives_consumers:
+            return set()
+        with self._lock:
+            fetchers = {held.fetcher for held in self._held} | {thread.consumer for thread in self._running}
+        return fetchers - {None}
+
+    def _let_go(self, held: _Held) -> None:
+        with self._lock:
+            self._held.discard(held)
 
     def _thread(self, name: str, prefetch: int, fetched: Fetched) -> ConsumerThread:
         return ConsumerThread(
@@ -115,21 +132,28 @@ class _Held:
         queue: str,
         thread: ConsumerThread,
         reached: Callable[[], AbstractContextManager[None]],
-        consumer: Any = None,
+        fetcher: Any,
+        let_go: Callable[[_Held], None],
     ) -> None:
         self.message = message
         self.queue = queue
         self.body = body_of(message)
         self._thread = thread
         self._reached = reached
-        self._consumer = consumer
+        self.fetcher = fetcher
+        self._let_go = let_go
 
     def ack(self) -> None:
         # On Redis, that which fetched it. RabbitMQ hands out again what was fetched before a connection
         # broke, so it is the present one.
-        if (consumer := self._consumer or self._thread.consumer) is not None:
+        if (consumer := self.fetcher or self._thread.consumer) is not None:
             with self._reached():
                 consumer.ack(self.message)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Be no more in the hands of this worker."""
+        self._let_go(self)
 
 
 class _Begun:
@@ -163,13 +187,19 @@ class _Consumer:
             # More than once: a thread that begins only now says after the first time that it runs.
             self._thread.stop()
             self._thread.join(0.1)
-        messages = [held.message for held in left() if isinstance(held, _Held)]
+        messages: dict[Any, list[Any]] = {}
+        for held in left():
+            if isinstance(held, _Held):
+                held.let_go()
+                messages.setdefault(held.fetcher or self._thread.consumer, []).append(held.message)
         # On Redis it may have fetched some that it has not handed on yet.
-        cache = getattr(self._thread.consumer, "message_cache", ())
-        messages += [dramatiq.MessageProxy(dramatiq.Message.decode(data)) for data in cache]
+        for data in getattr(self._thread.consumer, "message_cache", ()):
+            message = dramatiq.MessageProxy(dramatiq.Message.decode(data))
+            messages.setdefault(self._thread.consumer, []).append(message)
         try:
-            if messages:
-                self._thread.requeue_messages(messages)
+            for consumer, its_messages in messages.items():
+                if consumer is not None:
+                    consumer.requeue(its_messages)
             self._thread.close()
         except Exception as error:  # noqa: BLE001 - whatever it is, the broker hands out again what it had
             _logger.warning("a consumer could not give back what it held: %r", error)

@@ -28,10 +28,10 @@ class Gathered(Generic[T]):
         """Return when *items* are written; raise the `DeliveryError` that *write* raises for them."""
         own, waiting, thread = _Share(items), self._waiting.value, threading.get_ident()
         if thread in waiting.threads:
-            reason = "the thread was writing to it when a signal came, whose handler has to send in another"
+            reason = "this thread is writing to it already; a signal handler that sends must do so in another"
             raise DeliveryError(reason, driver=self._name, retryable=True)
-        waiting.threads.add(thread)
         try:
+            waiting.threads.add(thread)
             waiting.add(own)
             with waiting.writing:
                 # If not, another thread has written it.
@@ -39,8 +39,10 @@ class Gathered(Generic[T]):
                     self._write_all(own, shares, waiting)
         finally:
             # What this raises for, nobody else may write afterwards.
-            waiting.remove([own])
-            waiting.threads.discard(thread)
+            try:
+                waiting.remove([own])
+            finally:
+                waiting.threads.discard(thread)
 
     def _write_all(self, own: _Share[T], shares: Sequence[_Share[T]], waiting: _Waiting[T]) -> None:
         if len(shares) > 1:

@@ -28,14 +28,13 @@ class OnRedis(ABC):
 
     def push(self, envelopes: Sequence[Envelope]) -> None:
         """See `Queue.push()`."""
-        wanted: list[Envelope] = []
         try:
-            wanted += (envelope for envelope in envelopes if self._locks.take(envelope))
+            wanted = [envelope for envelope in envelopes if self._locks.take(envelope)]
             self._put([(envelope, envelope.delay) for envelope in wanted])
         except BaseException:
             # Whatever it was: what does not wait must keep nothing out.
             with suppress(DeliveryError, OSError):
-                for envelope in wanted:
+                for envelope in envelopes:  # which gives back no lock that another one has
                     self.release(envelope)
             raise
 

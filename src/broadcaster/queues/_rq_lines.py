@@ -178,8 +178,7 @@ class LineWorker(rq.SimpleWorker):
     def loop(self, progress: Progress, paused: Callable[[], Collection[str]], *, drain: bool) -> None:
         """Work until *progress* is over, but not on what is *paused*; with *drain* until nothing is ready."""
         # What is overdue is to be found at the first look.
-        with suppress(*TROUBLE):
-            self._schedule_due()
+        self._schedule_due()
         beating = threading.Thread(target=self._beat, name="broadcaster-heartbeat", daemon=True)
         beating.start()
         try:
@@ -270,27 +269,32 @@ class LineWorker(rq.SimpleWorker):
 
     def _beat(self) -> None:
         """Do what must not wait for a job: enqueue what is due, and say which job is being performed."""
-        beat = time.monotonic()
+        looks = beats = time.monotonic()
         while not self._is_over.wait(_SCHEDULE_SECONDS):
-            try:
-                self._schedule_due()
-                if time.monotonic() - beat < _LEASE / 3:
-                    continue
-                beat = time.monotonic()
+            if (now := time.monotonic()) - beats >= _LEASE / 3:
+                beats = now
                 if (at_work := self._at_work) is not None:
                     job, _, execution = at_work
-                    self.maintain_heartbeats(job, execution)
-            except TROUBLE as error:
-                _logger.warning("the Redis of the queue cannot be used: %s", short(error))
-            except Exception:
-                _logger.exception("a worker could not look for what is due")
+                    with suppress(*TROUBLE):
+                        self.maintain_heartbeats(job, execution)
+            if now >= looks and not self._schedule_due():
+                looks = now + _LOOK_SECONDS
 
-    def _schedule_due(self) -> None:
-        """Enqueue what is due, where no other worker does; in one thread at a time."""
-        if time.monotonic() >= self._next_locks:
-            self._next_locks = time.monotonic() + _LOOK_SECONDS
-            self._schedule.acquire_locks()
-        self._schedule.enqueue_scheduled_jobs()
+    def _schedule_due(self) -> bool:
+        """Enqueue what is due, where no other worker does, in one thread at a time; return whether it can."""
+        try:
+            if time.monotonic() >= self._next_locks:
+                self._schedule.acquire_locks()
+                self._next_locks = time.monotonic() + _LOOK_SECONDS
+            self._schedule.enqueue_scheduled_jobs()
+        except TROUBLE as error:
+            _logger.warning("what is due cannot be looked for: %s", short(error))
+            return False
+        except Exception:
+            # Whatever RQ raises for a job of others: the ones at work go on.
+            _logger.exception("what is due cannot be looked for")
+            return False
+        return True
 
 
 class _Taken(IntermediateQueue):

@@ -72,8 +72,7 @@ class SqliteJobs:
         """Give back the lock that *envelope* holds, if it does."""
         if envelope.unique is not None:
             with self._file.write(durable=False) as connection:
-                held = envelope.unique, envelope.message.id
-                connection.execute("DELETE FROM locks WHERE key = ? AND owner = ?", held)
+                _give_lock_back(connection, envelope)
 
     def next_due(self, queues: Sequence[str]) -> float | None:
         """See `Leases.next_due()`."""
@@ -109,8 +108,11 @@ class SqliteJobs:
             for held, outcome in ends:
                 if connection.execute(*self._end(held, outcome)).rowcount == 0:
                     others += 1
-                elif outcome.failed is not None:
+                    continue
+                if outcome.failed is not None:
                     keep(connection, outcome.failed)
+                if outcome.again is None and outcome.envelope is not None:
+                    _give_lock_back(connection, outcome.envelope)
         return others
 
     def _end(self, held: Held, outcome: Outcome) -> tuple[str, tuple[object, ...]]:
@@ -167,6 +169,12 @@ def _take_lock(connection: sqlite3.Connection, envelope: Envelope, now: float) -
         "now": now,
     }
     return connection.execute(_LOCK, wanted).rowcount > 0
+
+
+def _give_lock_back(connection: sqlite3.Connection, envelope: Envelope) -> None:
+    if envelope.unique is not None:
+        held = envelope.unique, envelope.message.id
+        connection.execute("DELETE FROM locks WHERE key = ? AND owner = ?", held)
 
 
 def _together(ready: Sequence[tuple[int, int, bytes, int, int, str]]) -> list[Held]:

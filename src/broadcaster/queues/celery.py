@@ -177,7 +177,7 @@ class CeleryQueue(OnRedis):
 
     def _deliver(self, request: Any, body: str, due: float) -> None:
         """Do what the task is for."""
-        progress, queue = self._progress, request.delivery_info["routing_key"]
+        progress = self._progress
         if progress is not None and not progress.claim():
             time.sleep(_REST)
             raise Reject("the worker takes no more", requeue=True)
@@ -191,7 +191,7 @@ class CeleryQueue(OnRedis):
                 if outcome.again is not None:
                     self._put([(outcome.again, outcome.pause)])
         except (DeliveryError, OSError) as error:
-            _logger.warning("a job goes back to the queue %r: %s", queue, error)
+            _logger.warning("a job goes back to its queue: %s", error)
             time.sleep(_REST)
             raise Reject(str(error), requeue=True) from error
         finally:

@@ -191,7 +191,8 @@ class _Held:
             taken: list[bytes] = []
             while self._goes_on() and self._is_due() and len(taken) < _AT_ONCE:
                 taken.append(heapq.heappop(self._waiting)[2])
-            self._running = len(taken)
+            if taken:
+                self._running = len(taken)
             self._changed.notify_all()
             return taken
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 from broadcaster.drivers.base import Driver
 from broadcaster.errors import BroadcastError, DeliveryError
+from broadcaster.messages import Message
 from broadcaster.queues._hooks import tell_class
 from broadcaster.queues._work import Group, Job, Work
 from broadcaster.queues.envelopes import SPARE, Envelope, UnreadableEnvelope, open_envelope
@@ -72,16 +73,17 @@ class Runner:
         """Deliver several, those for one driver as a batch; the outcomes are in the order of *jobs*."""
         work = self._work(jobs)
         while (group := work.next()) is not None:
+            messages = group.messages
             try:
                 self._announce(sending, group)
                 with self._spanned(group):
                     driver = self._drivers.driver(group.driver)
-                    if len(group.jobs) == 1:
-                        driver.deliver(group.messages[0])
+                    if len(messages) == 1:
+                        driver.deliver(messages[0])
                     else:
-                        driver.deliver_many(group.messages)
+                        driver.deliver_many(messages)
             except BroadcastError as error:
-                self._fail(work, group, error)
+                self._fail(work, self._without_delivered(work, group, error, messages), error)
             except Exception as error:
                 _logger.exception("driver %r broke", group.driver)
                 self._fail(work, group, _broken(group, error), broke=True)
@@ -93,16 +95,17 @@ class Runner:
         """Like `run_many()`, without blocking the event loop."""
         work = self._work(jobs)
         while (group := work.next()) is not None:
+            messages = group.messages
             try:
                 self._announce(sending, group)
                 with self._spanned(group):
                     driver = self._drivers.driver(group.driver)
-                    if len(group.jobs) == 1:
-                        await driver.adeliver(group.messages[0])
+                    if len(messages) == 1:
+                        await driver.adeliver(messages[0])
                     else:
-                        await driver.adeliver_many(group.messages)
+                        await driver.adeliver_many(messages)
             except BroadcastError as error:
-                self._fail(work, group, error)
+                self._fail(work, self._without_delivered(work, group, error, messages), error)
             except Exception as error:
                 _logger.exception("driver %r broke", group.driver)
                 self._fail(work, group, _broken(group, error), broke=True)
@@ -151,10 +154,17 @@ class Runner:
             work.settle(Outcome(Verdict.DELIVERED, job.envelope), job)
         self._tell(sent, group)
 
+    def _without_delivered(
+        self, work: Work, group: Group, error: BroadcastError, messages: Sequence[Message]
+    ) -> Group:
+        """Settle what was delivered before the *error*, and return the others."""
+        if not isinstance(error, DeliveryError) or not (count := error.delivered_of(messages)):
+            return group
+        done, others = group.divided(count)
+        self._deliver(work, done)
+        return others
+
     def _fail(self, work: Work, group: Group, error: BroadcastError, *, broke: bool = False) -> None:
-        if isinstance(error, DeliveryError) and error.delivered:
-            done, group = group.divided(error.delivered)
-            self._deliver(work, done)
         retryable = isinstance(error, DeliveryError) and error.retryable
         if len(group.jobs) > 1 and (broke or not retryable):
             work.split(group)

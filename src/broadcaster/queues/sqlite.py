@@ -46,8 +46,9 @@ class SqliteQueue:
         self._pushed = Gathered(self._jobs.add, name="queue sqlite")
         self._lease = lease
         self.failed = SqliteFailedStore(self._file, durable=False)
-        # Its jobs know whether what failed here is done with, or in the hands of another worker by now.
-        self._runner = Runner(drivers, None, release=self.release, span=span, clock=clock)
+        # Its jobs know whether what ended here is done with, or in the hands of another worker by now: what
+        # failed is kept then, and locks are given back.
+        self._runner = Runner(drivers, None, release=lambda _: None, span=span, clock=clock)
 
     def push(self, envelopes: Sequence[Envelope]) -> None:
         """See `Queue.push()`; takes them all, or none."""
