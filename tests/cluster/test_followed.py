@@ -144,6 +144,24 @@ def test_where_the_history_is_too_short_there_is_a_gap(steps: list[tuple[str, in
     assert follower.recalled == recalls
 
 
+def test_what_was_read_before_it_is_heard_is_not_told_again_beside_a_gap() -> None:
+    follower = Follower(keeps=2)
+    follower.settle()
+    follower.lose()
+    for _ in range(2):
+        follower.add()
+    follower.look()
+    for _ in range(3):
+        follower.add()
+    follower.answer()
+    assert follower.told == ["1-0", "2-0"]
+
+    follower.settle()
+
+    assert follower.told == [f"{number}-0" for number in range(1, 6)]
+    assert follower.gaps == 0
+
+
 def test_those_who_come_back_with_the_same_id_are_one_look() -> None:
     follower = Follower(keeps=100)
     follower.settle()

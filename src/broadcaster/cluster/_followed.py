@@ -59,6 +59,8 @@ class Topic:
     """What was heard meanwhile."""
     since: float = 0.0
     """When the first of that was heard."""
+    seen: dict[str, None] = field(default_factory=dict)
+    """The ids of what was told because it was read, and may still be heard."""
     recalls: dict[str, _Recall] = field(default_factory=dict)
     """By the id after which something is wanted: after a break many may come back with the same."""
 
@@ -181,12 +183,16 @@ class Followed:
         if (topic := self._topics.get(name)) is None:
             # What nobody follows has no order here; that is better than nothing.
             self.told(name, Progress([entry], entry.id))
+        elif entry.id in topic.seen:
+            del topic.seen[entry.id]
         elif topic.is_behind:
             topic.since = topic.since if topic.heard else self._now()
             topic.heard.append(entry)
             if len(topic.heard) > _MOST:
                 self._give_up(topic)
         elif entry.after == topic.at:
+            # The bus is past them.
+            topic.seen.clear()
             self._tell(topic, Progress([entry], entry.id))
         else:
             self._fall_behind(topic, [entry])
@@ -212,6 +218,10 @@ class Followed:
             self._leap(topic, heard, latest)
             return
         elif entries:
+            seen = [*topic.seen, *(entry.id for entry in entries)]
+            topic.seen = dict.fromkeys(seen[-_MOST:])
+            for entry in heard:
+                topic.seen.pop(entry.id, None)
             self._tell(topic, Progress(entries, latest, late=True))
         self._go_on(topic, heard)
         if not topic.is_behind:
@@ -232,6 +242,10 @@ class Followed:
 
     def _leap(self, topic: Topic, heard: Sequence[Entry], latest: str) -> None:
         """Go on with what was *heard*, since nobody can say what was missed before it."""
+        for number, entry in enumerate(heard):
+            if entry.id == topic.at:
+                heard = heard[number + 1 :]
+                break
         at = heard[-1].id if heard else latest
         self._tell(topic, Progress(heard, at, missed=True))
         if at != latest:
