@@ -42,7 +42,7 @@ class Place:
         """Return a queue that reaches the broker through the proxy."""
         url = self.server.url(self.proxy.port) + options
         # RabbitMQ has no need of it: its connections break with the process.
-        quick = {"dead_after": 1.0, "look_every": 0.2} if url.startswith("redis") else {}
+        quick = {"dead_after": 2.0, "look_every": 0.2} if url.startswith("redis") else {}
         broker = make_broker(url, prefix=self.prefix, **quick)
         self.brokers.callback(broker.close)
         return DramatiqQueue(drivers, broker=broker, prefix=self.prefix)
@@ -214,10 +214,15 @@ def test_who_has_its_hands_full_of_what_is_delayed_is_not_taken_for_dead(
     redis_server: RedisServer, drivers: Drivers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_dramatiq_post, "_MOST_DELAYED", 5)
-    with ExitStack() as brokers, Proxy(redis_server.port) as proxy:
-        place = Place(redis_server, proxy, "full", brokers)
-        first, second = place.queue(drivers), place.queue(drivers)
-        first.push([envelope(number, delay=3.0) for number in range(8)])
+    with ExitStack() as closing:
+        queues: list[DramatiqQueue] = []
+        for _ in range(2):
+            # Longer than a worker is silent, which is a second.
+            broker = make_broker(redis_server.url(), prefix="full", dead_after=3.0, look_every=0.2)
+            closing.callback(broker.close)
+            queues.append(DramatiqQueue(drivers, broker=broker, prefix="full"))
+        first, second = queues
+        first.push([envelope(number, delay=5.0) for number in range(8)])
         with working(first), working(second):
             until(lambda: len(drivers.scripted.ids) >= 8 and first.sizes() == {})
 

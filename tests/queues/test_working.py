@@ -14,7 +14,7 @@ _DRAMATIQ = """
 from functools import partial
 from broadcaster.queues.dramatiq import DramatiqQueue, make_broker
 
-broker = make_broker({url!r}, prefix={prefix!r}, dead_after=1.0, look_every=0.2)
+broker = make_broker({url!r}, prefix={prefix!r}, dead_after=2.0, look_every=0.2)
 QUEUE = partial(DramatiqQueue, broker=broker, prefix={prefix!r})
 """
 # What another worker of these has to wait for is no option.

@@ -57,7 +57,7 @@ def working(url: str, prefix: str, *, hold: bool = False) -> Iterator[subprocess
 
 def main() -> None:
     url, prefix, *hold = sys.argv[1:]
-    broker = make_broker(url, prefix=prefix, dead_after=1.0, look_every=0.2)
+    broker = make_broker(url, prefix=prefix, dead_after=2.0, look_every=0.2)
     queue = DramatiqQueue(Saying(hold=bool(hold)), broker=broker, prefix=prefix)
     worker = queue.worker(WorkOptions(), report=lambda outcome: None)
     signal.signal(signal.SIGTERM, lambda number, frame: worker.stop())

@@ -33,8 +33,9 @@ def make_broker(
 
     *url* is that of Redis (`redis://`, `rediss://`) or of RabbitMQ (`amqp://`, `amqps://`); options in it go
     before ours. A worker counts as dead when nothing was heard of it for *dead_after* seconds. On Redis the
-    others look for that every *look_every* seconds; RabbitMQ notices by itself, and at once where a
-    connection broke. *prefix* keeps the keys on Redis apart.
+    others look for that every *look_every* seconds, and ours speaks every second, so that three seconds are
+    the least that makes sense; RabbitMQ notices by itself, and at once where a connection broke. *prefix*
+    keeps the keys on Redis apart.
     """
     match urlsplit(url).scheme:
         case "redis" | "rediss":
