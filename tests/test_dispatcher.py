@@ -395,6 +395,14 @@ def test_a_hook_that_is_a_value_or_async_is_refused(hook: str, found: object) ->
     assert str(caught.value) == f"Odd.{name} must be a plain method: neither a value nor async"
 
 
+def test_an_id_that_is_to_be_waited_for_is_refused() -> None:
+    class Odd(AnonymousEvent, ShouldQueue, ShouldBeUnique):
+        unique_id = later  # type: ignore[assignment]
+
+    with pytest.raises(TypeError, match=r"Odd\.unique_id must be a plain method"):
+        message(Odd("a", on="lobby"))
+
+
 def test_events_of_a_batch_keep_their_order_and_those_that_go_nowhere_are_left_out() -> None:
     events = [Shouted(name="a"), Shouted(name="b", when=False), Shouted(name="c", on=None), Shouted(name="d")]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +14,9 @@ from typing import Any
 import pytest
 from benchmarks.compiled import compiled
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the clients use epoll, which is Linux's")
+from tests.platforms import only_linux
+
+pytestmark = only_linux("the clients are in C and use epoll, which no other system has")
 
 
 class _Handler(BaseHTTPRequestHandler):

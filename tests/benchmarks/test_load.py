@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,9 @@ from benchmarks.dialects import bare, frame
 from benchmarks.load import Clients, Report
 from websockets.frames import Frame, Opcode
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the clients use epoll, which is Linux's")
+from tests.platforms import only_linux
+
+pytestmark = only_linux("the clients are in C and use epoll, which no other system has")
 
 _SECONDS = 10.0
 _UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"

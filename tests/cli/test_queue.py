@@ -119,6 +119,16 @@ def test_one_that_was_given_up_waits_again(queue: SqliteQueue, run: Run) -> None
     assert queue.sizes()["default"].ready == 1
 
 
+@pytest.mark.parametrize(("command", "said"), [("retry", "2 wait again"), ("forget", "2 forgotten")])
+def test_one_that_is_named_twice_is_taken_once(queue: SqliteQueue, run: Run, command: str, said: str) -> None:
+    ids = give_up(queue, 1, 2)
+
+    assert run(command, ids[0], ids[1], ids[0], f"0{ids[1]}") == (0, f"{said}\n", "")
+
+    assert queue.failed.count() == 0
+    assert sum(size.ready for size in queue.sizes().values()) == (2 if command == "retry" else 0)
+
+
 def test_all_that_was_given_up_waits_again_the_earliest_first(queue: SqliteQueue, run: Run) -> None:
     give_up(queue, 3, 1, 2)
 

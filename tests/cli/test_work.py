@@ -44,6 +44,20 @@ def test_every_job_is_a_line_of_json_where_there_is_no_terminal(shop: Shop) -> N
     assert "bread" not in output
 
 
+def test_a_stdout_that_is_not_in_utf_8_gets_the_same() -> None:
+    program = "from broadcaster.cli._shown import write_line; write_line({'event': '\\u6ce8\\u6587'})"
+
+    shown = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        timeout=SECONDS,
+        check=True,
+    )
+
+    assert json.loads(shown.stdout) == {"event": "\u6ce8\u6587"}
+
+
 def test_the_drivers_and_hooks_of_the_application_are_there(shop: Shop) -> None:
     shop.send("refuse")
 

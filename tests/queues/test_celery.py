@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from amqp.exceptions import MessageNacked  # type: ignore[import-untyped]
 from celery import Celery
 from celery.app.trace import setup_worker_optimizations
 from celery.worker import state
@@ -280,3 +281,15 @@ def test_two_queues_of_one_application_need_two_names(redis_server: RedisServer)
     with pytest.raises(ConfigurationError, match="another one of this application has the task"):
         CeleryQueue(Drivers(), app=app)
     CeleryQueue(Drivers(), app=app, prefix="news")
+
+
+def test_what_rabbitmq_refuses_is_told_as_any_trouble(
+    redis_server: RedisServer, rabbit_server: RabbitServer
+) -> None:
+    app = Celery("shop", broker=rabbit_server.url(), set_as_current=False)
+    queue = CeleryQueue(Drivers(), app=app, redis=redis_server.client())
+
+    with pytest.raises(DeliveryError, match="the broker cannot be used"), queue._broker.producer():
+        raise MessageNacked
+
+    queue.close()

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from typing import Any
 
 import dramatiq
@@ -24,6 +23,7 @@ from broadcaster.queues.outcomes import Verdict
 from broadcaster.queues.working import Size, WorkOptions
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
+from tests.forks import in_a_child
 from tests.queues.contract import SECONDS, Drivers, QueueContract, Scripted, away, envelope
 from tests.queues.patience import PatienceContract
 from tests.queues.rabbitmq_server import RabbitServer
@@ -204,13 +204,10 @@ def test_a_process_that_forks_off_pushes_over_connections_of_its_own(
 ) -> None:
     queue.push([envelope(1)])
 
-    child = os.fork()
-    if child == 0:
-        queue.push([envelope(2)])
-        os._exit(0)
+    status = in_a_child(lambda: queue.push([envelope(2)]))
     queue.push([envelope(3)])
 
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert status == 0
     work(queue)
     assert sorted(drivers.scripted.ids) == ["message-1", "message-2", "message-3"]
 
@@ -396,13 +393,7 @@ def test_on_the_broker_of_an_application_others_send_and_nobody_delivers_twice(
     broker = RedisBroker(url=redis_server.url())  # type: ignore[no-untyped-call]
     queue = DramatiqQueue(drivers, broker=broker, prefix="shop")
 
-    child = os.fork()
-    if child == 0:
-        with ExitStack() as leaving:
-            leaving.callback(os._exit, 1)
-            queue.push([envelope(1)])
-            os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert in_a_child(lambda: queue.push([envelope(1)])) == 0
     with pytest.raises(ConfigurationError, match="another queue 'dramatiq' delivers"):
         DramatiqQueue(drivers, broker=broker, prefix="shop")
 

@@ -201,3 +201,17 @@ def test_workers_of_rqs_own_are_paused_with_its_own_command() -> None:
 
     with pytest.raises(ConfigurationError, match="cannot pause 'mail' alone"):
         queue.pause("mail")
+
+
+def test_what_is_delayed_does_not_wait_for_a_delivery_that_takes_long(redis_server: RedisServer) -> None:
+    busy, idle = Drivers(), Drivers()
+    busy.scripted = held = Held()
+    queue = RqQueue(busy, url=redis_server.url())
+    queue.push([envelope(1)])
+    with working(queue):
+        # It has the locks of what is due, and its hands full.
+        until(lambda: queue.sizes() == {"default": Size(0, 0, 1)})
+        queue.push([envelope(2, delay=0.1)])
+        with working(RqQueue(idle, url=redis_server.url())):
+            until(lambda: idle.scripted.ids == ["message-2"])
+        held.let_go.set()

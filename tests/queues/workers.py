@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +21,7 @@ from broadcaster.queues.outcomes import Outcome
 from broadcaster.queues.working import WorkedQueue, WorkOptions
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
+from tests.forks import in_a_child
 from tests.queues.contract import SECONDS, Drivers, envelope
 from tests.waits import until
 
@@ -152,13 +152,7 @@ class WorkerContract(ABC):
     def test_a_process_that_forks_off_pushes_as_well(self, made: WorkedQueue, drivers: Drivers) -> None:
         made.push([envelope(1)])
 
-        child = os.fork()
-        if child == 0:
-            with ExitStack() as leaving:
-                leaving.callback(os._exit, 1)
-                made.push([envelope(2)])
-                os._exit(0)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert in_a_child(lambda: made.push([envelope(2)])) == 0
         made.push([envelope(3)])
 
         with working(made):

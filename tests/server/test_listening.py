@@ -1,6 +1,5 @@
 import asyncio
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -8,12 +7,11 @@ import pytest
 
 from broadcaster import ConfigurationError
 from broadcaster.server.listening import Listening, bind
+from tests.platforms import only_linux
 
 SECONDS = 5.0
 
-only_linux = pytest.mark.skipif(
-    sys.platform != "linux", reason="only Linux shares them among sockets of a port"
-)
+shares_a_port = only_linux("no other system shares connections among the sockets of a port")
 
 
 @contextmanager
@@ -77,7 +75,7 @@ def test_a_port_that_a_stranger_has_is_named_even_if_it_would_be_shared(count: i
             pass
 
 
-@only_linux
+@shares_a_port
 def test_new_connections_are_shared_among_those_who_listen() -> None:
     with bound(count=2) as groups, ExitStack() as stack:
         port = port_of(groups[0])
@@ -93,7 +91,7 @@ def test_new_connections_are_shared_among_those_who_listen() -> None:
     assert min(shares) > 20
 
 
-@only_linux
+@shares_a_port
 def test_whoever_waits_is_not_lost_with_the_process_that_would_have_taken_him() -> None:
     with bound(count=2) as groups:
         port = port_of(groups[0])
