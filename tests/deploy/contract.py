@@ -4,88 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, contextmanager
-from dataclasses import dataclass
-from http.client import HTTPSConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
-import trustme
-from websockets.sync.client import ClientConnection, connect
 
 from broadcaster import AnonymousEvent, BroadcastManager
 from broadcaster.client import Client, Incoming, Listener
 from tests.ports import free_port
 from tests.server.clients import APP, CREDENTIALS
-from tests.server.clients import Client as Browser
 from tests.waits import auntil
 
-from .nodes import Node, node_of, nodes
+from .nodes import Node, nodes
+from .site import SECONDS, Certificate, Site
 
-__all__ = ["Address", "Certificate", "ProxyContract", "Site"]
-
-SECONDS = 15.0
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """A certificate of 127.0.0.1, its key, and who says so."""
-
-    chain: Path
-    key: Path
-    authority: Path
-
-    @classmethod
-    def write(cls, folder: Path) -> Certificate:
-        """Write one of a new authority."""
-        authority, made = trustme.CA(), cls(folder / "chain.pem", folder / "key.pem", folder / "ca.pem")
-        certificate = authority.issue_cert("127.0.0.1")
-        authority.cert_pem.write_to_path(str(made.authority))
-        certificate.private_key_pem.write_to_path(str(made.key))
-        certificate.cert_chain_pems[0].write_to_path(str(made.chain))
-        return made
-
-
-@dataclass(frozen=True)
-class Site:
-    """What a proxy serves, as a client of it sees it."""
-
-    port: int
-    certificate: Certificate
-
-    @property
-    def trust(self) -> ssl.SSLContext:
-        """Who believes the authority."""
-        return ssl.create_default_context(cafile=str(self.certificate.authority))
-
-    def connect(self, address: str = "127.0.0.1", **headers: str) -> ClientConnection:
-        """Connect from an *address* of this machine."""
-        url = f"wss://127.0.0.1:{self.port}/app/{APP.key}?protocol=7"
-        return connect(
-            url, ssl=self.trust, source_address=(address, 0), additional_headers=headers,
-            open_timeout=SECONDS, close_timeout=1, proxy=None,
-        )  # fmt: skip
-
-    @contextmanager
-    def browser(self, address: str = "127.0.0.1") -> Iterator[Browser]:
-        """Connect, and wait until the server has said who it is."""
-        with self.connect(address) as socket:
-            yield Browser(socket)
-
-    def status(self, path: str, method: str = "GET") -> int:
-        """Ask for *path*, and return the status of the answer."""
-        connection = HTTPSConnection("127.0.0.1", self.port, timeout=SECONDS, context=self.trust)
-        try:
-            connection.request(method, path)
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
+__all__ = ["Address", "ProxyContract"]
 
 Address = str
 """Where a node is, `host:port`."""
@@ -128,13 +65,15 @@ class ProxyContract(ABC):
         with BroadcastManager.from_env() as broadcast:
             yield broadcast
 
-    def test_connections_are_shared_among_the_nodes(self, run: Callable[..., list[Node]], site: Site) -> None:
-        run()
+    async def test_connections_are_shared_among_the_nodes(
+        self, run: Callable[..., list[Node]], site: Site
+    ) -> None:
+        await asyncio.to_thread(run)
 
-        with ExitStack() as open_ones:
-            where = [node_of(open_ones.enter_context(site.browser())) for _ in range(6)]
+        async with AsyncExitStack() as open_ones:
+            browsers = [await open_ones.enter_async_context(site.browser()) for _ in range(6)]
 
-        assert sorted(where) == [1, 1, 1, 2, 2, 2]
+        assert sorted(browser.node for browser in browsers) == [1, 1, 1, 2, 2, 2]
 
     async def test_what_is_sent_through_it_reaches_clients_of_every_node_once(
         self, run: Callable[..., list[Node]], site: Site, broadcast: BroadcastManager
@@ -168,33 +107,33 @@ class ProxyContract(ABC):
         assert stayed == 2
         assert heard == [set(range(4))] * 4
 
-    def test_a_node_knows_a_client_by_its_own_address(
+    async def test_a_node_knows_a_client_by_its_own_address(
         self, run: Callable[..., list[Node]], site: Site
     ) -> None:
-        run(count=1, per_address=1)
+        await asyncio.to_thread(run, count=1, per_address=1)
 
-        with site.browser("127.0.0.2"), site.browser("127.0.0.3") as other:
-            assert other.is_alive()
+        async with site.browser("127.0.0.2"), site.browser("127.0.0.3") as other:
+            assert await other.is_alive()
             for headers in ({}, {"X-Forwarded-For": "10.9.8.7"}):
-                with site.connect("127.0.0.2", **headers) as refused:
-                    assert "1 connections from your address already" in str(refused.recv(SECONDS))
+                async with asyncio.timeout(SECONDS), site.connect("127.0.0.2", **headers) as refused:
+                    assert "1 connections from your address already" in str(await refused.recv())
 
-    def test_clients_do_not_notice_a_node_that_is_not_there(
+    async def test_clients_do_not_notice_a_node_that_is_not_there(
         self, run: Callable[..., list[Node]], site: Site, broadcast: BroadcastManager
     ) -> None:
-        run(count=1, besides=[f"127.0.0.1:{free_port()}"])
+        await asyncio.to_thread(run, count=1, besides=[f"127.0.0.1:{free_port()}"])
 
-        _send(broadcast, 4)
+        await asyncio.to_thread(_send, broadcast, 4)
 
-        assert all(_is_served(site) for _ in range(4))
+        assert [await _is_served(site) for _ in range(4)] == [True] * 4
 
-    def test_clients_do_not_notice_a_node_that_is_going_away(
+    async def test_clients_do_not_notice_a_node_that_is_going_away(
         self, run: Callable[..., list[Node]], site: Site
     ) -> None:
         with _leaving() as address:
-            run(count=1, besides=[address])
+            await asyncio.to_thread(run, count=1, besides=[address])
 
-            assert all(_is_served(site) for _ in range(4))
+            assert [await _is_served(site) for _ in range(4)] == [True] * 4
 
     def test_the_addresses_of_the_operator_stay_inside(
         self, run: Callable[..., list[Node]], site: Site
@@ -230,9 +169,9 @@ def _send(broadcast: BroadcastManager, count: int) -> None:
         broadcast.send(AnonymousEvent("news", on="private-orders", data={"n": number}))
 
 
-def _is_served(site: Site) -> bool:
-    with site.browser() as browser:
-        return browser.is_alive()
+async def _is_served(site: Site) -> bool:
+    async with site.browser() as browser:
+        return await browser.is_alive()
 
 
 class _Leaving(BaseHTTPRequestHandler):

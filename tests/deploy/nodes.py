@@ -6,18 +6,19 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from broadcaster.protocol.limits import Limits
 from tests.drivers.redis_servers import RedisServer
 from tests.e2e.children import START, STOP, Child
-from tests.server.clients import APP, Client, plain
+from tests.server.clients import APP, plain
 from tests.waits import until
 
-__all__ = ["Node", "clean_environment", "node_of", "nodes"]
+__all__ = ["Node", "clean_environment", "nodes", "number_of"]
 
 SETTINGS = ("BROADCAST", "PUSHER", "REDIS")
 
@@ -72,9 +73,9 @@ class Node:
             self.said += child.said
 
 
-def node_of(client: Client) -> int:
-    """Return the number of the node that a client is on."""
-    told = json.loads(client.established["data"])["activity_timeout"]
+def number_of(established: Mapping[str, Any]) -> int:
+    """Return the number of the node that has sent the frame *established*."""
+    told = json.loads(established["data"])["activity_timeout"]
     assert isinstance(told, int)
     return told - Limits().activity_timeout
 

@@ -13,8 +13,9 @@ from tests.e2e.children import START, Child
 from tests.ports import free_port
 from tests.waits import until
 
-from .contract import Address, ProxyContract, Site
+from .contract import Address, ProxyContract
 from .files import DEPLOY
+from .site import Site
 
 CADDYFILE = DEPLOY / "caddy" / "Caddyfile"
 RUN = ["--config", str(CADDYFILE), "--adapter", "caddyfile"]

@@ -15,8 +15,9 @@ from broadcaster.server import Bounds
 from tests.e2e.children import START, Child
 from tests.waits import until
 
-from .contract import Address, Certificate, ProxyContract, Site
+from .contract import Address, ProxyContract
 from .files import DEPLOY, compose
+from .site import Certificate, Site
 
 CONFIGURATION = DEPLOY / "nginx" / "broadcaster.conf"
 SECONDS = 20
