@@ -84,7 +84,8 @@ class AblyClient(Carrier):
             pool=connect_timeout + read_timeout,
         )
         self._lock = threading.Lock()
-        self._blocking: _Shared | None = None
+        # The first one imports much: here, which may be a thread, and not on an event loop.
+        self._blocking: _Shared | None = _Shared(self._opened_for_threads())
         self._looping = PerLoop(self._opened)
 
     def close(self) -> None:
