@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -94,6 +95,25 @@ def test_a_broker_that_is_away_is_told_and_comes_back(place: Place, drivers: Dri
         # The first one again, where that it was delivered did not come through any more.
         until(lambda: set(drivers.scripted.ids) == {"message-1", "message-3"})
     assert error.value.retryable
+
+
+def test_a_connection_that_ended_meanwhile_is_nothing_to_log(
+    place: Place, drivers: Drivers, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = place.queue(drivers)
+    queue.push([envelope(1)])
+    place.proxy.stop()
+    place.proxy.start()
+
+    with caplog.at_level(logging.INFO):
+        queue.push([envelope(2)])
+        place.proxy.stop()
+        with pytest.raises(DeliveryError):
+            queue.push([envelope(3)])
+        place.proxy.start()
+
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert len(work(queue)) == 2
 
 
 async def test_a_broker_that_does_not_answer_keeps_nobody_waiting(place: Place, drivers: Drivers) -> None:

@@ -24,6 +24,7 @@ from broadcaster.queues._dramatiq_package import (
     dramatiq,
 )
 from broadcaster.queues._dramatiq_post import Post, body_of
+from broadcaster.queues._pika_logs import told_once
 from broadcaster.queues.base import Capabilities
 from broadcaster.queues.envelopes import Envelope, UnreadableEnvelope, open_envelope, seal
 from broadcaster.queues.failed import FailedStore
@@ -222,7 +223,8 @@ class DramatiqQueue:
     @contextmanager
     def _reached(self) -> Iterator[None]:
         try:
-            yield
+            with told_once():
+                yield
         except self._trouble as error:
             said = " ".join(str(error).split())[:200] or type(error).__name__
             raise DeliveryError(
