@@ -10,7 +10,8 @@ import redis
 
 from broadcaster.drivers.base import Driver
 from broadcaster.messages import Message
-from broadcaster.queues import _celery_broker, _rq_lines
+from broadcaster.queues import _celery_broker
+from broadcaster.queues._rq_lines import Line
 from broadcaster.queues.celery import CeleryQueue
 from broadcaster.queues.rq import RqQueue
 from broadcaster.queues.working import WorkedQueue, WorkOptions
@@ -46,8 +47,8 @@ class Drivers:
 def main() -> None:
     """Work until SIGTERM, with a lease that a test can wait for."""
     engine, url, lease = sys.argv[1:]
-    _celery_broker._VISIBILITY = _rq_lines._LEASE = int(lease)
-    _celery_broker._LOOK_SECONDS = _rq_lines._LOOK_SECONDS = 1
+    _celery_broker._VISIBILITY = Line.lease = int(lease)
+    _celery_broker._LOOK_SECONDS = Line.look_seconds = 1
     kinds: dict[str, type[CeleryQueue | RqQueue]] = {"celery": CeleryQueue, "rq": RqQueue}
     queue: WorkedQueue = kinds[engine](Drivers(url), url=url)
     worker = queue.worker(WorkOptions(), report=lambda outcome: None)

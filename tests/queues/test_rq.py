@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from broadcaster.errors import ConfigurationError
-from broadcaster.queues import _rq_lines
+from broadcaster.queues._rq_lines import Line
 from broadcaster.queues.base import Queue
 from broadcaster.queues.envelopes import open_envelope, seal
 from broadcaster.queues.failed import FailedStore
@@ -98,8 +98,9 @@ def test_a_worker_that_does_not_know_the_drivers_says_so_and_loses_nothing(redis
 def test_what_takes_longer_than_the_lease_comes_once(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_rq_lines, "_LEASE", 1)
-    monkeypatch.setattr(_rq_lines, "_LOOK_SECONDS", 0)
+    # RQ counts whole seconds, and a busy machine may let a heartbeat wait for one.
+    monkeypatch.setattr(Line, "lease", seconds := 4)
+    monkeypatch.setattr(Line, "look_seconds", 0)
     client, drivers = redis_server.client(), Drivers()
     drivers.scripted = held = Held()
     queue = RqQueue(drivers, url=redis_server.url())
@@ -113,10 +114,47 @@ def test_what_takes_longer_than_the_lease_comes_once(
 
     with working(queue, concurrency=2):
         first = until(lease)
-        until(lambda: lease() > first + 2)
+        until(lambda: lease() > first + seconds)
         held.let_go.set()
         until(lambda: held.delivered)
     assert len(held.tried) == 1
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_a_worker_that_slept_leaves_its_job_to_the_one_that_has_it_now(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture, *, has_ended: bool
+) -> None:
+    client = redis_server.client()
+    sleeper, successor = Held(), Held()
+    queues = []
+    for driver in (sleeper, successor):
+        drivers = Drivers()
+        drivers.scripted = driver
+        queues.append(RqQueue(drivers, url=redis_server.url()))
+    queues[0].push([envelope(1)])
+
+    def begun() -> list[str]:
+        return [name.decode() for name in client.zrange("rq:wip:broadcaster:default", 0, -1)]
+
+    with working(queues[0]) as outcomes:
+        [first] = until(begun)
+        # Nothing was heard of it for as long as its lease lasts.
+        client.zadd("rq:wip:broadcaster:default", {first: 1})
+        with working(queues[1]):
+            until(lambda: begun() and first not in begun())
+            if has_ended:
+                successor.let_go.set()
+                until(lambda: not client.keys("rq:job:*"))
+            sleeper.let_go.set()
+            until(lambda: outcomes)
+            left = client.keys("rq:job:*")
+            successor.let_go.set()
+            queues[0].push([envelope(2)])
+            until(lambda: {*sleeper.ids, *successor.ids} == {"message-1", "message-2"})
+    assert len(left) == (0 if has_ended else 1)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+    assert "another worker has" in caplog.text
+    assert client.keys("rq:job:*") == []
 
 
 def test_a_queue_is_paused_and_resumed(redis_server: RedisServer) -> None:

@@ -1,7 +1,8 @@
 from typing import Any
 
 from broadcaster.drivers._redis_package import client_of
-from broadcaster.queues._rq_lines import Line, LineWorker
+from broadcaster.queues._rq_lines import Line
+from broadcaster.queues._rq_worker import LineWorker
 from tests.drivers.redis_servers import RedisServer
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from broadcaster.queues import _celery_broker, _rq_lines
+from broadcaster.queues import _celery_broker
+from broadcaster.queues._rq_lines import Line
 from tests.queues.contract import SECONDS
 from tests.queues.worked_shop import SQLITE, Shop
 from tests.waits import until
@@ -29,10 +30,10 @@ QUEUE = partial(CeleryQueue, url={url!r})
 """
 _RQ = """
 from functools import partial
-from broadcaster.queues import _rq_lines
+from broadcaster.queues._rq_lines import Line
 from broadcaster.queues.rq import RqQueue
 
-_rq_lines._LEASE = _rq_lines._LOOK_SECONDS = 1
+Line.lease, Line.look_seconds = 3, 1
 QUEUE = partial(RqQueue, url={url!r})
 """
 ENGINES = {
@@ -47,13 +48,13 @@ ENGINES = {
 @pytest.fixture(params=ENGINES)
 def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """Return an application with each of the engines, whose workers are `broadcaster work`."""
-    for module, names in (
+    for holder, names in (
         (_celery_broker, ("_VISIBILITY", "_LOOK_SECONDS")),
-        (_rq_lines, ("_LEASE", "_LOOK_SECONDS")),
+        (Line, ("lease", "look_seconds")),
     ):
         for name in names:
             # The application changes it, also in this process.
-            monkeypatch.setattr(module, name, getattr(module, name))
+            monkeypatch.setattr(holder, name, getattr(holder, name))
     server, queue = ENGINES[request.param]
     if server is not None:
         prefix = request.node.name.partition("[")[0]

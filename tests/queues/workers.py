@@ -28,7 +28,7 @@ from tests.waits import until
 __all__ = ["WorkerContract", "work", "working"]
 
 # Seconds after which another worker takes what a killed one had.
-LEASE = 1
+LEASE = 3
 
 
 @contextmanager

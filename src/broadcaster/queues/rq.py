@@ -17,7 +17,8 @@ from broadcaster.errors import ConfigurationError, DeliveryError
 from broadcaster.queues._crew import Crew
 from broadcaster.queues._on_redis import OnRedis
 from broadcaster.queues._progress import Progress
-from broadcaster.queues._rq_lines import Line, LineWorker
+from broadcaster.queues._rq_lines import Line
+from broadcaster.queues._rq_worker import LineWorker
 from broadcaster.queues.base import Capabilities
 from broadcaster.queues.envelopes import SPARE, Envelope, UnreadableEnvelope, open_envelope, seal
 from broadcaster.queues.outcomes import Outcome
