@@ -59,12 +59,6 @@ class Drivers:
             raise ConfigurationError(f"no driver named {name!r}")
         return self._drivers[name]
 
-    def is_loaded(self, names: Iterable[str], *, queue: bool) -> bool:
-        return True
-
-    async def aload(self, names: Iterable[str], *, queue: bool) -> None:
-        raise AssertionError("everything is here")
-
 
 def plan(event: Any, **how: Any) -> Plan:
     planned = Dispatcher(Drivers()).plan(event, **how)

@@ -32,8 +32,6 @@ from broadcaster.drivers.null import NullDriver
 from broadcaster.queues.memory import MemoryQueue
 from broadcaster.signing import Credentials
 from broadcaster.testing import capture
-from tests.ports import free_port
-from tests.programs import python
 from tests.recording import RecordingDriver
 from tests.test_transactions import Remembered
 
@@ -698,82 +696,3 @@ def test_a_queue_of_the_applications_own_gets_the_manager_and_takes_what_may_wai
     manager.close()
     assert isinstance(manager.queue, MemoryQueue)
     assert [message.name for message in driver.delivered] == ["ping"]
-
-
-# What a first use imports
-
-IMPORTING = """
-import asyncio, sys, threading
-from importlib.abc import MetaPathFinder
-
-from broadcaster import AnonymousEvent, BroadcastError, BroadcastManager, ShouldQueue
-from broadcaster.auth_requests import AuthRequest
-
-by_loop, by_threads = set(), set()
-
-
-class Later(AnonymousEvent, ShouldQueue):
-    pass
-
-
-class Finder(MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        package = name.partition(".")[0]
-        if package not in sys.stdlib_module_names and package != "broadcaster":
-            (by_loop if threading.current_thread() is threading.main_thread() else by_threads).add(package)
-
-
-async def use(broadcast):
-    try:
-        await {what}
-    except BroadcastError:
-        pass  # Nobody listens there.
-
-
-async def main():
-    async with BroadcastManager.from_dict({content}) as broadcast:
-        broadcast.rules.channel("orders")(lambda user: True)
-        sys.meta_path.insert(0, Finder())
-        await use(broadcast)
-
-
-asyncio.run(main())
-print(*sorted(by_threads - by_loop), "|", *sorted(by_loop))
-"""
-SENT = 'broadcast.asend(AnonymousEvent("ping", on="lobby"))'
-QUEUED = 'broadcast.asend(Later("ping", on="lobby"))'
-ANSWERED = 'broadcast.aanswer(AuthRequest("socket_id=1.1&channel_name=private-orders"), 7)'
-
-
-@pytest.mark.parametrize(
-    ("what", "kind", "packages"),
-    [
-        (SENT, "pusher", {"aiohttp", "pusher"}),
-        (ANSWERED, "pusher", {"pusher"}),
-        (SENT, "ably", {"ably", "h2", "httpcore", "httpx"}),
-        (SENT, "redis", {"redis"}),
-        (SENT, "both", {"aiohttp", "pusher", "redis"}),
-        (QUEUED, "celery", {"kombu"}),
-        (QUEUED, "dramatiq", {"dramatiq"}),
-        (QUEUED, "rq", {"rq"}),
-    ],
-)
-def test_an_event_loop_does_not_stand_still_for_an_import(what: str, kind: str, packages: set[str]) -> None:
-    port = free_port()
-    pusher = {"app_id": "3", "key": "k", "secret": "s", "host": "127.0.0.1", "port": port, "scheme": "http"}
-    redis = f"redis://127.0.0.1:{port}"
-    queue = {"engine": kind, "url": redis} if what is QUEUED else "sync"
-    drivers = {
-        "ably": {"driver": "ably", "key": "app.id:secret", "endpoint": "127.0.0.1", "retries": 0},
-        "both": {"driver": "stack", "drivers": ["pusher", "redis"]},
-        "pusher": {"driver": "pusher", "retries": 0, **pusher},
-        "redis": {"driver": "redis", "retries": 0, "url": redis},
-    }
-    content = {"driver": kind if kind in drivers else "null", "drivers": drivers, "queue": queue}
-
-    by_threads, _, by_loop = python(
-        IMPORTING.replace("{what}", what).replace("{content}", repr(content))
-    ).partition("|")
-
-    assert packages <= set(by_threads.split())
-    assert not packages & set(by_loop.split())

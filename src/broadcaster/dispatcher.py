@@ -43,14 +43,6 @@ class Drivers(Protocol):
         """Return the driver of that name; raise `ConfigurationError` for an unknown one."""
         ...
 
-    def is_loaded(self, names: Iterable[str], *, queue: bool) -> bool:
-        """Whether drivers of these names, and perhaps a queue, are at hand without an import."""
-        ...
-
-    async def aload(self, names: Iterable[str], *, queue: bool) -> None:
-        """Import what they are made of, and raise nothing."""
-        ...
-
     @property
     def queue(self) -> Queue | None:
         """What takes the events that may wait; None where the caller delivers them itself."""
@@ -119,10 +111,6 @@ class Dispatcher:
 
     async def acarry(self, plans: Sequence[Plan]) -> None:
         """Like `carry()`, without blocking the event loop."""
-        for plan in plans:
-            may_wait = plan.hand_off is not None
-            if not self._drivers.is_loaded(plan.drivers, queue=may_wait):
-                await self._drivers.aload(plan.drivers, queue=may_wait)
         errors: list[DeliveryError] = []
         queue, waiting, plans = self._divided(plans)
         batches = self._batches(plans)

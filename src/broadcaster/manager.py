@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack
 from enum import Enum
+from functools import partial
+from inspect import signature
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from broadcaster._drivers import Drivers
 from broadcaster._spans import spans_if
 from broadcaster.answers import Answer, answer_channels, answer_user
 from broadcaster.auth_requests import AuthRequest
 from broadcaster.authorization import Authorization
-from broadcaster.config import Settings
+from broadcaster.config import DriverConfig, Settings
 from broadcaster.dispatcher import Dispatcher
 from broadcaster.drivers.base import Driver
-from broadcaster.drivers.kinds import DriverFactory
-from broadcaster.drivers.local import LocalServer
+from broadcaster.drivers.failover import FailoverDriver
+from broadcaster.drivers.kinds import DriverFactory, factory_of, known_kinds
+from broadcaster.drivers.local import LocalDriver, LocalServer
 from broadcaster.drivers.signers import EchoServerSigner, NoSigner, PusherSigner, Signer
+from broadcaster.drivers.stack import StackDriver
 from broadcaster.encryption import master_key
+from broadcaster.errors import ConfigurationError, named, suggestion
 from broadcaster.events import Broadcastable, Via, text_of
 from broadcaster.queues.base import Queue
-from broadcaster.queues.kinds import QueueFactory, load_queue, make_queue
+from broadcaster.queues.kinds import QueueFactory, make_queue
 from broadcaster.rules import ChannelRules
 from broadcaster.rules.calls import Steps, ToThread, arun, run
 from broadcaster.signing import Credentials
@@ -58,9 +63,17 @@ class BroadcastManager:
         self.dispatcher = Dispatcher(self, span=self._spans.sent)
         self.rules = ChannelRules()
         self.to_thread: ToThread = asyncio.to_thread
-        self._drivers = Drivers(settings, server=server)
+        self._configured = {**settings.spare, **settings.drivers}
+        self._factories: dict[str, DriverFactory] = {
+            "failover": partial(self._grouped, FailoverDriver),
+            "local": _needs_server if server is None else partial(LocalDriver, server),
+            "stack": partial(self._grouped, StackDriver),
+        }
+        self._drivers: dict[str, Driver] = {}
+        self._making: list[str] = []  # guarded by the lock
         self._authorization = Authorization(self.rules, self._signer, sender=self)
         self._queue_config = settings.queue
+        self._lock = threading.RLock()
         self._queue = None if queue is None else queue(self)
 
     @classmethod
@@ -160,7 +173,14 @@ class BroadcastManager:
 
         Raises `ConfigurationError` for a name that is neither configured nor a known kind.
         """
-        return self._drivers.get(self.default if name is None else text_of(name))
+        key = self.default if name is None else text_of(name)
+        driver = self._drivers.get(key)
+        if driver is None:
+            with self._lock:
+                driver = self._drivers.get(key)
+                if driver is None:
+                    self._drivers[key] = driver = self._make(key)
+        return driver
 
     @property
     def queue(self) -> Queue | None:
@@ -168,38 +188,34 @@ class BroadcastManager:
 
         Raises `MissingExtra`, or `ConfigurationError` for what its engine cannot work with.
         """
-        if self._lacks_queue:
-            with self._drivers.lock:
+        if self._queue is None and self._queue_config.kind != "sync":
+            with self._lock:
                 if self._queue is None:
                     self._queue = make_queue(
                         self._queue_config.kind, self, self._queue_config.options, span=self._spans.delivered
                     )
         return self._queue
 
-    def is_loaded(self, names: Iterable[str] = (), *, queue: bool = False) -> bool:
-        """Whether there are drivers of these *names* already, and with *queue* the queue."""
-        return self._drivers.are_made(names) and not (queue and self._lacks_queue)
-
-    async def aload(self, names: Iterable[str] = (), *, queue: bool = False) -> None:
-        """Import in a thread what drivers of these *names* are made of, and with *queue* what the queue is.
-
-        It takes a few tenths of a second, in which the event loop would stand still; what sends or answers
-        asks for it by itself. What is wrong with a driver or a queue is told when it is made.
-        """
-        if not self.is_loaded(names, queue=queue):
-            await asyncio.to_thread(self._load, names, queue and self._lacks_queue)
-
     def extend(self, kind: str, factory: DriverFactory) -> None:
         """Add a kind of driver, or replace one; *factory* gets the options as keyword arguments.
 
         Drivers of that kind that were made before are closed.
         """
-        self._drivers.extend(kind, factory)
+        with self._lock:
+            self._factories[kind] = factory
+            if self._config(kind).problem is not None:
+                # Its variables were wrong for the driver that is not used any more.
+                del self._configured[kind]
+            # A group may hold a driver of that kind, and is made anew with the new one.
+            kinds = {kind, "failover", "stack"}
+            with ExitStack() as closing:
+                for name in [name for name in self._drivers if self._config(name).kind in kinds]:
+                    closing.callback(self._drivers.pop(name).close)
 
     def close(self) -> None:
         """Close every driver, also after one that fails to; sending again opens what it needs again."""
         with ExitStack() as closing:
-            for driver in self._drivers.every():
+            for driver in self._made():
                 closing.callback(driver.close)
             if self._queue is not None:
                 closing.callback(self._queue.close)
@@ -207,7 +223,7 @@ class BroadcastManager:
     async def aclose(self) -> None:
         """Like `close()`, and closes what belongs to the running event loop."""
         async with AsyncExitStack() as closing:
-            for driver in self._drivers.every():
+            for driver in self._made():
                 closing.push_async_callback(driver.aclose)
             if self._queue is not None:
                 closing.push_async_callback(self._queue.aclose)
@@ -228,10 +244,6 @@ class BroadcastManager:
     ) -> None:
         await self.aclose()
 
-    @property
-    def _lacks_queue(self) -> bool:
-        return self._queue is None and self._queue_config.kind != "sync"
-
     def _answered(self, request: AuthRequest, user: object, sign_in: bool) -> Steps[Answer]:  # noqa: FBT001
         answer = answer_user if sign_in else answer_channels
         return answer(self._authorization, request, user)
@@ -240,7 +252,6 @@ class BroadcastManager:
         return run(steps)
 
     async def _atake(self, steps: Steps[_T]) -> _T:
-        await self.aload((self.default,))
         return await arun(steps, to_thread=self.to_thread)
 
     def _signer(self) -> Signer:
@@ -251,14 +262,56 @@ class BroadcastManager:
         signer = self.driver().signer
         if signer is not None and not isinstance(signer, EchoServerSigner):
             return signer
-        options = self._drivers.config("pusher").options
+        options = self._config("pusher").options
         if {"key", "secret"} <= options.keys():
             key = master_key(options.get("encryption_master_key"))
             return PusherSigner(Credentials(options["key"], options["secret"]), key)
         return signer or NoSigner()
 
-    def _load(self, names: Iterable[str], queue: bool) -> None:  # noqa: FBT001 - of `aload()` alone
-        if queue:
-            with suppress(Exception):
-                load_queue(self._queue_config.kind)
-        self._drivers.load(names)
+    def _made(self) -> list[Driver]:
+        with self._lock:
+            return list(self._drivers.values())
+
+    def _config(self, name: str) -> DriverConfig:
+        return self._configured.get(name) or DriverConfig(name)
+
+    def _make(self, name: str) -> Driver:
+        config = self._config(name)
+        if config.problem is not None:
+            raise ConfigurationError(config.problem)
+        factory = self._factories.get(config.kind) or factory_of(config.kind)
+        if factory is None:
+            raise ConfigurationError(self._unknown(name, config.kind))
+        try:
+            signature(factory).bind(**config.options)
+        except TypeError as error:
+            # It names an option, and never its value, which may be a secret.
+            raise ConfigurationError(f"driver {name!r}: {error}; given: {named(config.options)}") from None
+        if name in self._making:
+            circle = " -> ".join([*self._making[self._making.index(name) :], name])
+            raise ConfigurationError(f"driver {name!r} is made of itself: {circle}")
+        self._making.append(name)
+        try:
+            return factory(**config.options)
+        except Exception as error:
+            error.add_note(f"while making the driver {name!r}")
+            raise
+        finally:
+            self._making.pop()
+
+    def _grouped(self, group: Callable[..., Driver], *, drivers: Iterable[str], **options: Any) -> Driver:
+        """Make a driver out of others; a member that cannot be made is told now, not when it is needed."""
+        return group({name: self.driver(name) for name in drivers}, **options)
+
+    def _unknown(self, name: str, kind: str) -> str:
+        known = {*self._configured, *self._factories, *known_kinds()} - {name}
+        what = (
+            f"no driver named {name!r}" if kind == name else f"driver {name!r} has the unknown kind {kind!r}"
+        )
+        return f"{what}{suggestion(kind, known)}; known: {named(known)}"
+
+
+def _needs_server(**_options: Any) -> Driver:
+    raise ConfigurationError(
+        "driver 'local' needs a server in this process; pass it as BroadcastManager(server=...)"
+    )

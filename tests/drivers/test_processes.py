@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 
 from broadcaster.drivers._processes import PerProcess
 
@@ -20,21 +19,6 @@ def test_a_value_is_made_once_and_not_before_it_is_used() -> None:
 
     assert first is holder.value is holder.held
     assert made == [1]
-
-
-async def test_a_coroutine_lets_a_thread_make_it() -> None:
-    makers: list[int] = []
-
-    def opened() -> object:
-        makers.append(threading.get_ident())
-        return object()
-
-    holder = PerProcess(opened)
-    first = await holder.avalue()
-
-    assert first is await holder.avalue() is holder.value
-    assert len(makers) == 1
-    assert makers[0] != threading.get_ident()
 
 
 FORKING = """

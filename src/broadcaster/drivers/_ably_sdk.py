@@ -84,8 +84,7 @@ class AblyClient(Carrier):
             pool=connect_timeout + read_timeout,
         )
         self._lock = threading.Lock()
-        # The first one imports much: here, which may be a thread, and not on an event loop.
-        self._blocking: _Shared | None = _Shared(self._opened_for_threads())
+        self._blocking: _Shared | None = None
         self._looping = PerLoop(self._opened)
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -34,9 +33,3 @@ class PerProcess(Generic[T]):
         if process not in self._held:
             self._held.setdefault(process, self._opened())
         return self._held[process]
-
-    async def avalue(self) -> T:
-        """Return what this process uses; it is made in a thread, since it may import what it is made of."""
-        if os.getpid() not in self._held:
-            await asyncio.to_thread(lambda: self.value)
-        return self.value

@@ -161,7 +161,7 @@ class HttpDriver(Driver):
 
     async def aask(self, request: HttpRequest) -> HttpResponse:
         """Send one request, again where that is safe; return the answer or raise `DeliveryError`."""
-        response = await (await self._client.avalue()).arun(self._attempts(request))
+        response = await self._client.value.arun(self._attempts(request))
         self.check(response)
         return response
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from broadcaster.queues.base import Queue
 from broadcaster.queues.runner import Drivers, Span
 
-__all__ = ["QueueFactory", "known_queues", "load_queue", "make_queue"]
+__all__ = ["QueueFactory", "known_queues", "make_queue"]
 
 QueueFactory: TypeAlias = Callable[[Drivers], Queue]
 """Makes a queue whose workers deliver through the drivers that it is given."""
@@ -33,12 +33,6 @@ def make_queue(kind: str, drivers: Drivers, options: Mapping[str, Any], *, span:
 
     Raises `MissingExtra` when the engine is not installed.
     """
-    queue: Queue = load_queue(kind)(drivers, span=span, **options)
-    return queue
-
-
-def load_queue(kind: str) -> Callable[..., Queue]:
-    """Import what makes queues of *kind*; raise `MissingExtra` when the engine is not installed."""
     module, _, name = _OWN[kind].partition(":")
-    made: Callable[..., Queue] = getattr(import_module(module), name)
-    return made
+    queue: Queue = getattr(import_module(module), name)(drivers, span=span, **options)
+    return queue
