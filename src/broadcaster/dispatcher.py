@@ -139,14 +139,18 @@ class Dispatcher:
     def _carry_late(self, plans: Sequence[Plan]) -> None:
         try:
             self.carry(plans)
-        except Exception:
+        except BaseException as error:
             _logger.exception(_LOST, [plan.message.name for plan in plans])
+            if not isinstance(error, Exception):
+                raise
 
     async def _acarry_late(self, plans: Sequence[Plan]) -> None:
         try:
             await self.acarry(plans)
-        except Exception:
+        except BaseException as error:
             _logger.exception(_LOST, [plan.message.name for plan in plans])
+            if not isinstance(error, Exception):
+                raise
 
     def _divided(self, plans: Sequence[Plan]) -> tuple[Queue | None, Sequence[Plan], Sequence[Plan]]:
         """Return the queue, if it gets something; what that is; and what is delivered now."""

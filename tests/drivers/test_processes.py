@@ -21,6 +21,15 @@ def test_a_value_is_made_once_and_not_before_it_is_used() -> None:
     assert made == [1]
 
 
+def test_what_was_dropped_is_made_again() -> None:
+    holder = PerProcess(object)
+    first = holder.value
+
+    assert holder.dropped() is first
+    assert holder.dropped() is None
+    assert holder.value is not first
+
+
 FORKING = """
 import os
 from broadcaster.drivers._processes import PerProcess

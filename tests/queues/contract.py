@@ -124,6 +124,16 @@ class QueueContract(ABC):
             until(lambda: drivers.scripted.delivered)
         assert drivers.scripted.ids == ["message-1"]
 
+    def test_a_queue_that_was_closed_takes_what_comes_next(self, made: Queue, drivers: Drivers) -> None:
+        made.push([envelope(1)])
+        made.close()
+        made.push([envelope(2)])
+        made.close()
+
+        with self.working(made):
+            until(lambda: len(drivers.scripted.delivered) == 2)
+        assert drivers.scripted.ids == ["message-1", "message-2"]
+
     def test_what_is_delayed_waits(self, made: Queue, drivers: Drivers) -> None:
         late, early = envelope(1, delay=0.3), envelope(2)
 

@@ -101,11 +101,14 @@ def test_a_connection_that_ended_meanwhile_is_nothing_to_log(
     place: Place, drivers: Drivers, caplog: pytest.LogCaptureFixture
 ) -> None:
     queue = place.queue(drivers)
-    queue.push([envelope(1)])
+    closed = DramatiqQueue(drivers, url=place.server.url(place.proxy.port), prefix=f"{place.prefix}-2")
+    for each in (queue, closed):
+        each.push([envelope(1)])
     place.proxy.stop()
     place.proxy.start()
 
     with caplog.at_level(logging.INFO):
+        closed.close()
         queue.push([envelope(2)])
         place.proxy.stop()
         with pytest.raises(DeliveryError):

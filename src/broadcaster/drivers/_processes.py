@@ -26,6 +26,10 @@ class PerProcess(Generic[T]):
         """What this process has made, if anything."""
         return self._held.get(os.getpid())
 
+    def dropped(self) -> T | None:
+        """Return what this process has made, if anything, and make another one on the next use."""
+        return self._held.pop(os.getpid(), None)
+
     @property
     def value(self) -> T:
         """What this process uses."""

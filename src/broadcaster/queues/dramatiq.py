@@ -132,7 +132,8 @@ class DramatiqQueue:
     def close(self) -> None:
         """See `Queue.close()`; a broker that the application has made stays open."""
         if self._is_ours and (broker := self._brokers.held) is not None:
-            broker.close()
+            with told_once():
+                broker.close()
 
     async def aclose(self) -> None:
         """See `close()`."""

@@ -23,6 +23,7 @@ from broadcaster.contrib.sqlalchemy import follow_commits, transaction_of
 from broadcaster.signals import sent
 from broadcaster.testing import Outbox, capture
 from tests.recording import RecordingDriver
+from tests.waits import auntil
 
 
 class Noted(AnonymousEvent, ShouldDispatchAfterCommit):
@@ -565,6 +566,60 @@ async def test_only_the_async_sessions_that_are_named_are_followed(
             assert_published(outbox)
 
     assert_published(outbox, "a")
+
+
+class Gated(RecordingDriver):
+    """Delivers nothing before its gate is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.is_asked = asyncio.Event(), asyncio.Event()
+
+    async def adeliver(self, message: Message) -> None:
+        self.is_asked.set()
+        await self.gate.wait()
+        await super().adeliver(message)
+
+
+async def cancelled_commit(broadcast: BroadcastManager, session: AsyncSession, gated: Gated) -> None:
+    """Send two events in *session*, and have the commit wait no longer when the first is being delivered."""
+    broadcast.extend("gated", lambda: gated)
+    await session.execute(text("INSERT INTO note VALUES ('a')"))
+    for name in ("a", "b"):
+        await broadcast.asend(Noted(name), via="gated")
+    commit = asyncio.create_task(session.commit())
+    async with asyncio.timeout(60):
+        await gated.is_asked.wait()
+    commit.cancel()
+    with suppress(asyncio.CancelledError):
+        await commit
+
+
+async def test_who_waits_for_a_commit_no_longer_stops_nothing_that_was_sent(
+    broadcast: BroadcastManager, sessions: async_sessionmaker[AsyncSession]
+) -> None:
+    gated = Gated()
+    async with sessions() as session:
+        await cancelled_commit(broadcast, session, gated)
+    gated.gate.set()
+
+    await auntil(lambda: len(gated.delivered) == 2)
+    assert [message.name for message in gated.delivered] == ["a", "b"]
+
+
+def test_what_an_event_loop_leaves_undone_when_it_ends_is_logged(
+    broadcast: BroadcastManager, reader: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        engine = create_async_engine(f"sqlite+aiosqlite:///{reader.path}", poolclass=NullPool)
+        async with async_sessionmaker(engine)() as session:
+            await cancelled_commit(broadcast, session, Gated())
+        await engine.dispose()
+
+    asyncio.run(work())
+
+    assert "['a'] could not all be broadcast after the commit" in caplog.text
+    assert "1 more sends after a commit were not begun" in caplog.text
 
 
 async def test_tasks_wait_each_for_its_own_session(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ _logger = logging.getLogger("broadcaster")
 _begun: ContextVar[tuple[ReferenceType[SessionTransaction], ...]] = ContextVar(
     "broadcaster_begun", default=()
 )
+# The event loop itself holds no task that it runs.
+_carrying: set[asyncio.Task[None]] = set()
 _chosen: ContextVar[ReferenceType[Session] | None] = ContextVar("broadcaster_chosen", default=None)
 
 
@@ -157,12 +160,29 @@ def _note_end(session: Session, transaction: SessionTransaction) -> None:
         _logger.debug("a transaction ended without a commit: what was sent in it is forgotten")
     elif transaction.nested:
         _waiting(session).sends += ended.sends
+    elif in_greenlet():
+        await_only(_carried([acarry for _, acarry in ended.sends]))
     else:
-        for carry, acarry in ended.sends:
-            if in_greenlet():
-                await_only(acarry())
-            else:
-                carry()
+        for carry, _ in ended.sends:
+            carry()
+
+
+async def _carried(sends: Sequence[Callable[[], Awaitable[None]]]) -> None:
+    """Carry *sends* out, also where the one who commits does not wait for it: what is committed stays so."""
+    task = asyncio.ensure_future(_one_by_one(sends))
+    _carrying.add(task)
+    task.add_done_callback(_carrying.discard)
+    await asyncio.shield(task)
+
+
+async def _one_by_one(sends: Sequence[Callable[[], Awaitable[None]]]) -> None:
+    for number, acarry in enumerate(sends, 1):
+        try:
+            await acarry()
+        except asyncio.CancelledError:
+            if left := len(sends) - number:
+                _logger.error("%d more sends after a commit were not begun", left)  # noqa: TRY400
+            raise
 
 
 _LISTENERS: dict[str, Callable[..., None]] = {
