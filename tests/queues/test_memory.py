@@ -203,6 +203,7 @@ def test_a_queue_that_was_closed_goes_on_with_what_comes_next() -> None:
 
 def test_at_the_end_of_the_process_what_is_due_is_delivered() -> None:
     program = """
+import atexit
 import logging
 import sys
 from broadcaster import AnonymousEvent, BroadcastManager, ShouldQueue
@@ -212,6 +213,8 @@ class Said(AnonymousEvent, ShouldQueue):
 
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 broadcast = BroadcastManager.from_dict({"driver": "log", "queue": "memory"})
+# What is registered first is called last, after the queue's own.
+atexit.register(lambda: broadcast.send(Said("goodbye", on="numbers")))
 for number in range(100):
     broadcast.send(Said(f"number-{number}", on="numbers"))
 """
@@ -219,6 +222,7 @@ for number in range(100):
     written = python(program)
 
     assert [f"'number-{number}' on numbers" in written for number in range(100)] == [True] * 100
+    assert "'goodbye' on numbers" in written
 
 
 def test_a_process_that_forks_off_has_a_thread_of_its_own() -> None:

@@ -307,3 +307,22 @@ def test_what_is_in_the_way_for_a_moment_is_told_when_it_is_used(
 
     assert error.value.retryable
     assert written(path) == ["b"]
+
+
+def test_of_two_threads_that_fork_at_once_one_waits_for_the_other() -> None:
+    has_begun = threading.Event()
+
+    def fork() -> None:
+        _sqlite_file._before_fork()
+        has_begun.set()
+        _sqlite_file._after_fork()
+
+    _sqlite_file._before_fork()
+    other = threading.Thread(target=fork)
+    other.start()
+    had_begun = has_begun.wait(0.1)
+    _sqlite_file._after_fork()
+    other.join(30)
+
+    assert not had_begun
+    assert has_begun.is_set()

@@ -153,9 +153,12 @@ def _inode(path: Path) -> tuple[int, int]:
 # others it would not seem to be in the file at all, and what it writes could be lost.
 _files: WeakSet[SqliteFile] = WeakSet()
 _forking: list[SqliteFile] = []
+_fork_lock = threading.Lock()
+"""Held by the one thread that forks."""
 
 
 def _before_fork() -> None:
+    _fork_lock.acquire()
     for file in list(_files):
         file.lock.acquire()
         file.close()
@@ -165,6 +168,7 @@ def _before_fork() -> None:
 def _after_fork() -> None:
     while _forking:
         _forking.pop().lock.release()
+    _fork_lock.release()
 
 
 if hasattr(os, "register_at_fork"):

@@ -57,7 +57,8 @@ class MemoryQueue:
         self._dropped = 0
         runner = Runner(drivers, self.failed, release=self.release, span=span)
         # Neither a thread nor what it holds comes along into a process that forks off.
-        self._held = PerProcess(lambda: _Held(runner, size, lambda: atexit.register(self.close)))
+        self._held = PerProcess(lambda: _Held(runner, size, lambda: atexit.register(self._end)))
+        self._ends = False
 
     def push(self, envelopes: Sequence[Envelope]) -> None:
         """See `Queue.push()`."""
@@ -78,6 +79,9 @@ class MemoryQueue:
         if left:
             self._unlock(held, wanted[-left:])
             self._overflows(left)
+        if self._ends:
+            # Another function that the interpreter calls at its end: nobody comes after it to wait.
+            self.close()
 
     async def apush(self, envelopes: Sequence[Envelope]) -> None:
         """See `Queue.apush()`."""
@@ -94,11 +98,15 @@ class MemoryQueue:
         """Deliver what is due, for up to *close_seconds*, and end the thread; the rest is lost."""
         if (held := self._held.held) is not None and (lost := held.stop(self._close_seconds)):
             _logger.error("%d events are lost, which the queue in memory could not deliver in time", lost)
-        atexit.unregister(self.close)
+        atexit.unregister(self._end)
 
     async def aclose(self) -> None:
         """See `close()`."""
         await asyncio.to_thread(self.close)
+
+    def _end(self) -> None:
+        self._ends = True
+        self.close()
 
     def _unlock(self, held: _Held, wanted: Sequence[tuple[Envelope, bytes]]) -> None:
         for envelope, _ in wanted:
