@@ -372,7 +372,7 @@ def test_one_loop_after_another_leaves_no_connection_behind(loopback: Loopback) 
 
     assert len(loopback.requests) == 5
     assert len(shared._sessions._held) == 1
-    assert all(held.value.closed for held in shared._sessions._held.values())
+    assert all(held.value.session.closed for held in shared._sessions._held.values())
 
 
 def test_a_loop_that_ended_without_a_farewell_is_forgotten(loopback: Loopback) -> None:
@@ -380,7 +380,7 @@ def test_a_loop_that_ended_without_a_farewell_is_forgotten(loopback: Loopback) -
     runner = asyncio.Runner()
     runner.run(shared.arun(flow(loopback.url)))
     abandoned = runner.get_loop()
-    abandoned.run_until_complete(shared._sessions._held[abandoned].value.close())
+    abandoned.run_until_complete(shared._sessions._held[abandoned].value.session.close())
     abandoned.close()
 
     asyncio.run(shared.arun(flow(loopback.url)))
@@ -542,9 +542,7 @@ async def test_to_wait_for_a_connection_is_not_to_wait_for_an_answer() -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 8])
-async def test_a_client_that_is_closed_meanwhile_fails_in_the_usual_way(
-    loopback: Loopback, steps: int
-) -> None:
+async def test_who_closes_a_client_waits_for_what_is_in_flight(loopback: Loopback, steps: int) -> None:
     shared = client()
     await shared.arun(flow(loopback.url))
 
@@ -552,8 +550,21 @@ async def test_a_client_that_is_closed_meanwhile_fails_in_the_usual_way(
     for _ in range(steps):
         await asyncio.sleep(0)
     await shared.aclose()
-    outcomes = await asyncio.gather(*sending, return_exceptions=True)
-    await shared.aclose()
+    are_done = [task.done() for task in sending]
+    answers = await asyncio.gather(*sending)
 
-    assert {type(outcome) for outcome in outcomes} <= {HttpResponse, DeliveryError}
-    assert DeliveryError in {type(outcome) for outcome in outcomes}
+    assert are_done == [True] * 60
+    assert [answer.status for answer in answers] == [200] * 60
+
+
+async def test_what_is_in_flight_for_too_long_fails_in_the_usual_way(loopback: Loopback) -> None:
+    loopback.drip()
+    shared = client(connect=0.1, read=0.3)
+
+    sending = [asyncio.create_task(shared.arun(flow(loopback.url, retries=0))) for _ in range(20)]
+    await asyncio.to_thread(loopback.wait_for_requests, 16)
+    await shared.aclose()
+    outcomes = await asyncio.gather(*sending, return_exceptions=True)
+    loopback.speak()
+
+    assert {type(outcome) for outcome in outcomes} == {DeliveryError}

@@ -7,6 +7,7 @@ import os
 import ssl
 import threading
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager, suppress
 
 from broadcaster.drivers._carrier import Carrier, seconds_to_wait
 from broadcaster.drivers._loops import PerLoop
@@ -78,7 +79,13 @@ class HttpClient(Carrier):
         )
 
     async def _asend(self, request: HttpRequest) -> HttpResponse | Unreachable:
-        session = await self._sessions.value()
+        used = await self._sessions.value()
+        with used.in_flight() as session:
+            return await self._answered(session, request)
+
+    async def _answered(
+        self, session: aiohttp.ClientSession, request: HttpRequest
+    ) -> HttpResponse | Unreachable:
         # A loop that was busy, or did not run, has yet to hear that the peer closed idle connections. It
         # looks at them after the first step and acts on it before the second ends.
         await asyncio.sleep(0)
@@ -95,7 +102,7 @@ class HttpClient(Carrier):
         except (aiohttp.ClientError, TimeoutError) as error:
             return _unreachable(error, request, unsent=isinstance(error, _UNSENT))
         except (RuntimeError, asyncio.CancelledError):
-            # Another task closed the session; aiohttp then cancels whoever waits for a connection.
+            # It was closed before this landed; aiohttp then cancels whoever waits for a connection.
             task = asyncio.current_task()
             if not session.closed or (task is not None and task.cancelling()):
                 raise
@@ -123,8 +130,8 @@ class HttpClient(Carrier):
             **trust,
         )
 
-    async def _opened(self) -> AsyncGenerator[aiohttp.ClientSession]:
-        """Open the session of an event loop, and close it after that."""
+    async def _opened(self) -> AsyncGenerator[_Used]:
+        """Open the session of an event loop, and close it after that, when what is in flight has landed."""
         connect, read = self._timeouts
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
@@ -138,7 +145,39 @@ class HttpClient(Carrier):
             # A cookie from one answer has no business in the next request.
             cookie_jar=aiohttp.DummyCookieJar(),
         ) as session:
-            yield session
+            used = _Used(session)
+            try:
+                yield used
+            finally:
+                await used.landed(connect + read)
+
+
+class _Used:
+    """A *session* and the requests that are in flight in it."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self.session = session
+        self._count = 0
+        self._landed = asyncio.Event()
+
+    @contextmanager
+    def in_flight(self) -> Iterator[aiohttp.ClientSession]:
+        """Lend the session for one request."""
+        self._count += 1
+        try:
+            yield self.session
+        finally:
+            self._count -= 1
+            if not self._count:
+                self._landed.set()
+
+    async def landed(self, seconds: float) -> None:
+        """Return when no request is in flight, or after so many seconds."""
+        self._landed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._count:
+                    await self._landed.wait()
 
 
 def _split(url: str) -> tuple[str, str]:

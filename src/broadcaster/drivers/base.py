@@ -171,7 +171,10 @@ class HttpDriver(Driver):
             client.close()
 
     async def aclose(self) -> None:
-        """Close the pooled connections of the blocking side and of the running event loop."""
+        """Close the pooled connections of the blocking side and of the running event loop.
+
+        What is in flight on that loop may land first, for the time of the timeouts.
+        """
         if client := self._client.held:
             await client.aclose()
 
