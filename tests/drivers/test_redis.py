@@ -22,6 +22,7 @@ from broadcaster.testing.contracts.drivers import RemoteDriverContract, Verb
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_peers import PREFIX, RedisPeer
 from tests.drivers.redis_servers import PASSWORD, SECONDS, RedisServer, eventually
+from tests.waits import auntil
 
 Make = Callable[..., RedisDriver]
 PING = Message("ping", ("lobby",), "{}")
@@ -323,6 +324,19 @@ def test_cancelled_deliveries_leave_their_room_to_others(server_peer: RedisPeer)
         await driver.aclose()
 
     asyncio.run(scenario())
+
+
+async def test_a_farewell_that_is_cancelled_closes_every_connection(server: RedisServer) -> None:
+    driver = RedisDriver(port=server.port, password=PASSWORD)
+    await asyncio.gather(*(driver.adeliver(PING) for _ in range(8)))
+    before = connections(server)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await driver.aclose()
+
+    await auntil(lambda: connections(server) == 0)
+    assert before > 1
 
 
 @pytest.mark.parametrize("loops", [asyncio.new_event_loop, uvloop.new_event_loop])

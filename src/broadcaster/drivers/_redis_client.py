@@ -105,13 +105,18 @@ class _Links:
     def close(self) -> Waits[None]:
         """Close what is idle; what is in use closes when it is given back."""
         pools, self._pools = self._pools, {}
-        in_haste = False
+        in_haste, cancelled = False, None
         for pool in pools.values():
             for connection in pool.idle_since(time.monotonic()):
                 try:
                     yield connection.disconnect(nowait=in_haste)
                 except TROUBLE:
                     in_haste = True
+                except asyncio.CancelledError as error:
+                    # Nobody could find the others any more.
+                    in_haste, cancelled = True, error
+        if cancelled is not None:
+            raise cancelled
 
     def _ask(self, questions: Questions) -> Waits[Answers]:
         """Write all commands, then read all replies."""
