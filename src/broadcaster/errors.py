@@ -18,11 +18,16 @@ __all__ = [
     "ProtocolViolation",
     "UnencodableData",
     "named",
+    "note_progress",
+    "progress_of",
     "suggestion",
 ]
 
 _MOST_SHOWN = 200
 """How much of a name that came from outside an error text repeats, in characters."""
+
+
+_PROGRESS = "_broadcaster_progress"
 
 
 class BroadcastError(Exception):
@@ -86,8 +91,6 @@ class DeliveryError(BroadcastError):
     delivered: int = 0
     """Of several messages that a driver got together, how many it had handed over: the first ones."""
 
-    _batch: Sequence[object] | None = None
-
     def __init__(
         self,
         reason: str,
@@ -103,13 +106,13 @@ class DeliveryError(BroadcastError):
         self.status = status
         self.failures = dict(failures or {})
 
-    def handed_over(self, messages: Sequence[object], count: int) -> None:
-        """Say that of *messages*, which a driver got together, the first *count* were handed over."""
-        self._batch, self.delivered = messages, count
+    def handed_over(self, messages: Sequence[object], count: int, *, tried: int | None = None) -> None:
+        """Say that of *messages*, which a driver got together, the first *count* were handed over.
 
-    def delivered_of(self, messages: Sequence[object]) -> int:
-        """Return how many of *messages* were handed over; 0 where that was said of others, further inside."""
-        return self.delivered if self._batch is messages else 0
+        Those beyond the first *tried* it did not come to; None where it failed at all the others together.
+        """
+        self.delivered = count
+        note_progress(self, messages, count, tried)
 
 
 class Forbidden(BroadcastError):
@@ -133,6 +136,21 @@ class ProtocolViolation(BroadcastError):
         self.code = code
         self.message = message
         self.channel = channel
+
+
+def note_progress(error: Exception, messages: Sequence[object], delivered: int, tried: int | None) -> None:
+    """Have *error* say how far a driver came with *messages*; see `DeliveryError.handed_over()`."""
+    tried = len(messages) if tried is None else tried
+    error.__dict__[_PROGRESS] = (messages, delivered, tried)
+
+
+def progress_of(error: Exception, messages: Sequence[object]) -> tuple[int, int]:
+    """Return how many of *messages* were handed over, and how many tried, those included.
+
+    None and all of them where *error* does not say, or says it of others, further inside.
+    """
+    batch, delivered, tried = error.__dict__.get(_PROGRESS, (None, 0, 0))
+    return (delivered, tried) if batch is messages else (0, len(messages))
 
 
 def named(names: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from types import ModuleType
@@ -98,26 +98,61 @@ def test_one_bad_message_of_a_batch_fails_alone() -> None:
     assert [failed.reason for failed in bench.store.list()] == ["driver 'scripted': too large"]
 
 
-def test_what_a_driver_handed_over_before_it_failed_is_not_repeated() -> None:
-    class Interrupted(Scripted):
-        """Takes one message at a time, and none of the one that is refused."""
+class OneByOne(Scripted):
+    """Takes one message at a time, and none of those that *refused* names, each for a reason."""
 
-        def deliver(self, message: Message) -> None:
-            if message.id == "message-2" and self.errors:
-                raise self.errors.pop()
-            self.delivered.append(message)
+    def __init__(self, refused: Mapping[str, Exception]) -> None:
+        super().__init__()
+        self.refused = refused
 
-        deliver_many = Driver.deliver_many
+    def deliver(self, message: Message) -> None:
+        self.tried.append((0.0, message.id))
+        if error := self.refused.get(message.id):
+            raise error
+        self.delivered.append(message)
 
-    for error, verdict in ((away(), Verdict.RETRY), (too_large(), Verdict.DELIVERED)):
-        bench = Bench()
-        bench.drivers.scripted = Interrupted(error)
+    deliver_many = Driver.deliver_many
 
-        outcomes = bench.run(*(envelope(number, tries=2) for number in range(4)))
 
-        assert [outcome.verdict for outcome in outcomes] == [Verdict.DELIVERED] * 2 + [verdict] * 2
-        assert len(set(bench.drivers.scripted.ids)) == len(bench.drivers.scripted.ids)
-        assert len(bench.released) == len(bench.drivers.scripted.ids)
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [(away(), Verdict.RETRY), (ValueError(), Verdict.RETRY), (too_large(), Verdict.FAILED)],
+)
+def test_one_that_fails_in_the_middle_of_a_batch_costs_the_others_nothing(
+    error: Exception, verdict: Verdict
+) -> None:
+    bench = Bench()
+    bench.drivers.scripted = driver = OneByOne({"message-2": error})
+
+    outcomes = bench.run(*(envelope(number, tries=2) for number in range(5)))
+
+    good = [Verdict.DELIVERED]
+    assert [outcome.verdict for outcome in outcomes] == [*good * 2, verdict, *good * 2]
+    assert [name for _, name in driver.tried] == [f"message-{number}" for number in range(5)]
+
+
+def test_what_was_not_tried_is_not_given_up() -> None:
+    bench = Bench()
+    bench.drivers.scripted = driver = OneByOne({"message-0": away(), "message-5": away()})
+
+    outcomes = bench.run(*(envelope(number, tries=1) for number in range(10)))
+
+    assert [failed.reason for failed in bench.store.list()] == [str(away())] * 2
+    assert len(driver.delivered) == 8
+    assert [outcome.verdict for outcome in outcomes].count(Verdict.FAILED) == 2
+
+
+def test_where_the_peer_seems_to_be_away_the_others_wait_and_keep_their_tries() -> None:
+    bench = Bench()
+    bench.drivers.scripted = driver = OneByOne({f"message-{number}": away() for number in range(10)})
+
+    outcomes = bench.run(*(envelope(number, tries=3, attempt=2) for number in range(10)))
+
+    attempts = [outcome.again.attempt for outcome in outcomes if outcome.again is not None]
+    assert [outcome.verdict for outcome in outcomes] == [Verdict.RETRY] * 10
+    assert attempts == [3, 3, *[2] * 8]
+    assert min(outcome.pause for outcome in outcomes[2:]) >= 0.8
+    assert len(driver.tried) == 2
 
 
 def test_what_a_driver_inside_handed_over_is_said_of_that_batch_only() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from broadcaster._version import __version__
@@ -13,13 +14,21 @@ except ImportError as error:
     raise MissingExtra("typer", extra="cli") from error
 
 from broadcaster.cli.demo import demo
-from broadcaster.cli.listen import listen
 from broadcaster.cli.queue import queue
-from broadcaster.cli.restart import restart
-from broadcaster.cli.serve import serve
 from broadcaster.cli.work import work
 
 __all__ = ["app"]
+
+_ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def _telling(missing: MissingExtra) -> Callable[[], None]:
+    def tell() -> None:
+        """Not here: this takes the extra `server`."""
+        raise missing
+
+    return tell
+
 
 app = typer.Typer(
     name="broadcaster",
@@ -27,9 +36,18 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(serve)
-app.command()(restart)
-app.command()(listen)
+try:
+    # A worker needs no server.
+    from broadcaster.cli.listen import listen
+    from broadcaster.cli.restart import restart
+    from broadcaster.cli.serve import serve
+except MissingExtra as missing:
+    for name in ("serve", "restart", "listen"):
+        app.command(name, context_settings=_ANYTHING)(_telling(missing))
+else:
+    app.command()(serve)
+    app.command()(restart)
+    app.command()(listen)
 app.command()(work)
 app.add_typer(queue, name="queue")
 app.command()(demo)

@@ -22,7 +22,8 @@ _NOT_OURS = {"__pycache__", "node_modules", "site-packages"}
 def run_reloaded(command: Sequence[str], folder: Path) -> int:
     """Run *command* until it ends well or a signal comes, and anew when a file in *folder* changes.
 
-    Returns its exit status. A command that fails is run again after the next change.
+    Returns its exit status. A command that fails is run again after the next change; 0 where the signal comes
+    while that is waited for.
     """
     return _Reloaded(command, folder).run()
 
@@ -39,7 +40,9 @@ class _Reloaded:
         try:
             seen = _times(self._folder)
             while (status := self._run_once(seen)) != 0 and not self._stopping:
-                seen = self._changed(seen)
+                if (changed := self._changed(seen)) is None:
+                    return 0
+                seen = changed
             return status
         finally:
             for number, handler in before.items():
@@ -58,9 +61,11 @@ class _Reloaded:
                     child.terminate()
                     return child.wait() or 1
 
-    def _changed(self, seen: dict[str, int]) -> dict[str, int]:
-        """Wait until something differs from *seen*; return what is there then."""
-        while (times := _times(self._folder)) == seen and not self._stopping:
+    def _changed(self, seen: dict[str, int]) -> dict[str, int] | None:
+        """Wait until something differs from *seen*; return what is there then, or None at the end."""
+        while (times := _times(self._folder)) == seen:
+            if self._stopping:
+                return None
             time.sleep(_LOOK_SECONDS)
         return times
 

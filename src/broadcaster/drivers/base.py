@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from broadcaster.context import trace_headers
 from broadcaster.drivers._processes import PerProcess
 from broadcaster.drivers.requests import Attempts, HttpRequest, HttpResponse, attempts
-from broadcaster.errors import DeliveryError
+from broadcaster.errors import DeliveryError, note_progress
 from broadcaster.messages import Message
 
 if TYPE_CHECKING:
@@ -45,7 +45,10 @@ class Driver(ABC):
             try:
                 self.deliver(message)
             except DeliveryError as error:
-                error.handed_over(messages, number)
+                error.handed_over(messages, number, tried=number + 1)
+                raise
+            except Exception as error:
+                note_progress(error, messages, number, number + 1)
                 raise
 
     async def adeliver_many(self, messages: Sequence[Message]) -> None:
@@ -54,7 +57,10 @@ class Driver(ABC):
             try:
                 await self.adeliver(message)
             except DeliveryError as error:
-                error.handed_over(messages, number)
+                error.handed_over(messages, number, tried=number + 1)
+                raise
+            except Exception as error:
+                note_progress(error, messages, number, number + 1)
                 raise
 
     @property
@@ -133,24 +139,28 @@ class HttpDriver(Driver):
 
     def deliver_many(self, messages: Sequence[Message]) -> None:
         """Send the requests for all *messages* one after another; stop at the first failure."""
-        done = 0
+        done, tried = 0, None
         try:
             for request in self.requests_for_many(messages):
+                # What takes several requests is complete with the last one.
+                tried = max(done + 1, request.completes)
                 self.ask(request)
                 done = max(done, request.completes)
         except DeliveryError as error:
-            error.handed_over(messages, done)
+            error.handed_over(messages, done, tried=tried)
             raise
 
     async def adeliver_many(self, messages: Sequence[Message]) -> None:
         """Send the requests for all *messages* one after another; stop at the first failure."""
-        done = 0
+        done, tried = 0, None
         try:
             for request in self.requests_for_many(messages):
+                # What takes several requests is complete with the last one.
+                tried = max(done + 1, request.completes)
                 await self.aask(request)
                 done = max(done, request.completes)
         except DeliveryError as error:
-            error.handed_over(messages, done)
+            error.handed_over(messages, done, tried=tried)
             raise
 
     def ask(self, request: HttpRequest) -> HttpResponse:

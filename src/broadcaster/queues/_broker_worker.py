@@ -44,6 +44,8 @@ class BrokerWorker:
         self._report = report
         self._consumers: dict[str, list[Consumer]] = {}
         self._stopping = False
+        self._is_unsure = False
+        """Whether which queues are paused is not known."""
         self._pausing = threading.Event()  # is never set
         self._lock = threading.Lock()
         self._left = options.max_jobs
@@ -106,7 +108,7 @@ class BrokerWorker:
                     return
 
     def _has_work(self) -> bool:
-        if self._in_hand or not self._fetched.empty():
+        if self._is_unsure or self._in_hand or not self._fetched.empty():
             return True
         try:
             return self._post.ready(self._consumers) > 0
@@ -117,7 +119,9 @@ class BrokerWorker:
         """Fetch from the queues that are not paused, and from no others."""
         try:
             paused = self._post.paused()
+            self._is_unsure = False
         except (DeliveryError, OSError) as error:
+            self._is_unsure = True
             _logger.warning("which queues are paused is not known: %s", error)
             paused = frozenset(set(self._options.queues) - self._consumers.keys())
         for queue in self._options.queues:

@@ -14,6 +14,7 @@ from broadcaster.queues._broker_side import Begun, Side
 from broadcaster.queues._broker_worker import AT_ONCE
 from broadcaster.queues._dramatiq_brokers import worker_of
 from broadcaster.queues._dramatiq_package import ConsumerThread, RedisBroker, dramatiq
+from broadcaster.queues._pika_logs import told_once
 from broadcaster.queues.outcomes import Outcome
 
 __all__ = ["Post", "body_of"]
@@ -114,13 +115,21 @@ class Post:
             self._held.discard(held)
 
     def _thread(self, name: str, prefetch: int, fetched: Fetched) -> ConsumerThread:
-        return ConsumerThread(
+        return _Thread(
             broker=worker_of(self._broker),
             queue_name=name,
             prefetch=prefetch,
             work_queue=fetched,
             worker_timeout=_POLL_MILLISECONDS,
         )
+
+
+class _Thread(ConsumerThread):
+    """Fetches; that a connection broke, dramatiq tells by one line, and its client by twenty."""
+
+    def run(self) -> None:
+        with told_once():
+            super().run()
 
 
 class _Held:

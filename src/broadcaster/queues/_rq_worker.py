@@ -83,10 +83,13 @@ class LineWorker(rq.SimpleWorker):
         beating = threading.Thread(target=self._beat, name="broadcaster-heartbeat", daemon=True)
         beating.start()
         try:
-            self.register_birth()  # type: ignore[no-untyped-call]
+            is_known = False
             while not progress.is_over and progress.claim():
                 outcome: Outcome | None = None
                 try:
+                    if not is_known:
+                        self._appear()
+                        is_known = True
                     self._tend()
                     taken = self._take(paused(), wait=not drain)
                     if taken is not None:
@@ -105,6 +108,11 @@ class LineWorker(rq.SimpleWorker):
             with suppress(*TROUBLE):
                 self._schedule.release_locks()
                 self.register_death()  # type: ignore[no-untyped-call]
+
+    def _appear(self) -> None:
+        # It raises that for a name which is known: this one has been told before, and no answer came.
+        with suppress(ValueError):
+            self.register_birth()  # type: ignore[no-untyped-call]
 
     def give_back(self) -> bool:
         """Let others have at once what this one is performing; the thread that does is left behind."""

@@ -51,6 +51,7 @@ class Work:
         self._outcomes: list[Outcome | None] = []
         self._by_driver: dict[str, list[Job]] = {}
         self._alone: deque[Job] = deque()
+        self._failing: set[str] = set()
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -72,6 +73,19 @@ class Work:
     def split(self, group: Group) -> None:
         """Have the jobs of *group* delivered one by one: not all of them need be at fault."""
         self._alone.extend(group.jobs)
+
+    def go_on(self, group: Group) -> None:
+        """Have the jobs of *group* delivered together, when those are done that go alone."""
+        self._by_driver[group.driver] = list(group.jobs)
+
+    def fails(self, driver: str) -> bool:
+        """Note that *driver* failed, and return whether it had before, without a success since then."""
+        failed, self._failing = driver in self._failing, self._failing | {driver}
+        return failed
+
+    def succeeds(self, driver: str) -> None:
+        """Note that something was delivered by *driver*."""
+        self._failing.discard(driver)
 
     def next(self) -> Group | None:
         """Return what is to be delivered next; None when that was all."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from broadcaster.drivers._redis_package import client_of
 from broadcaster.errors import ConfigurationError, DeliveryError, MissingExtra
@@ -110,7 +111,7 @@ class CeleryQueue(OnRedis):
 
     def clear(self, queue: str) -> int:
         """See `WorkedQueue.clear()`; the queues of an application's own Celery hold other tasks, too."""
-        self._must_be_ours(f"purge it, as with: celery -A your.module purge -Q {queue}")
+        self._must_be_ours(f"purge it, as with: celery -A your.module purge -Q {self._name_of(queue)}")
         dropped = [body.encode() for body, *_ in self._broker.drain(queue)]
         for body in dropped:
             with suppress(UnreadableEnvelope):
@@ -241,13 +242,16 @@ class CeleryQueue(OnRedis):
         self._task.apply_async(
             (body.decode(), due),
             countdown=min(pause, self._most_held) or None,
-            queue=self._app.conf.task_default_queue if queue == "default" else queue,
+            queue=self._name_of(queue),
             producer=producer,
             retry_policy=_RETRY_POLICY,
             confirm_timeout=CONFIRM_SECONDS,
             # What Celery would write into its logs, otherwise.
             argsrepr="...",
         )
+
+    def _name_of(self, queue: str) -> str:
+        return str(self._app.conf.task_default_queue) if queue == "default" else queue
 
     @property
     def _most_held(self) -> float:
@@ -263,11 +267,19 @@ def _application(url: str, prefix: str) -> Celery:
             " application of yours, as in CeleryQueue(..., app=Celery(broker=...), redis=redis.Redis(...))"
         )
     app = Celery("broadcaster", set_as_current=False, fixups=())
-    app.conf.update(settings(url, prefix))
+    app.conf.update(settings(_verified(url), prefix))
     # Not `broker_transport`, before which the scheme of the URL, and TLS with it, would count for nothing.
     app.amqp.Connection = Connection
     app.amqp.autoexchange = lambda _queue: app.amqp.default_exchange
     return app
+
+
+def _verified(url: str) -> str:
+    """Have TLS look at the certificate, as the clients of the other queues do, where *url* says nothing."""
+    parts = urlsplit(url)
+    if parts.scheme != "rediss" or "ssl_cert_reqs" in parse_qs(parts.query):
+        return url
+    return parts._replace(query="&".join(filter(None, [parts.query, "ssl_cert_reqs=required"]))).geturl()
 
 
 def _readable(body: str) -> Envelope | None:

@@ -11,8 +11,7 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 
 from broadcaster.drivers.base import Driver
-from broadcaster.errors import BroadcastError, DeliveryError
-from broadcaster.messages import Message
+from broadcaster.errors import BroadcastError, DeliveryError, progress_of
 from broadcaster.queues._hooks import tell_class
 from broadcaster.queues._work import Group, Job, Work
 from broadcaster.queues.envelopes import SPARE, Envelope, UnreadableEnvelope, open_envelope
@@ -26,6 +25,7 @@ _logger = logging.getLogger("broadcaster.queue")
 
 _JITTER = 0.2
 _MOST_REASON = 500
+_REST = 1.0
 _NO_SPAN = nullcontext()
 
 Span: TypeAlias = Callable[[str, Sequence[Envelope]], AbstractContextManager[None]]
@@ -83,10 +83,10 @@ class Runner:
                     else:
                         driver.deliver_many(messages)
             except BroadcastError as error:
-                self._fail(work, self._without_delivered(work, group, error, messages), error)
+                self._stopped(work, group, progress_of(error, messages), error)
             except Exception as error:
                 _logger.exception("driver %r broke", group.driver)
-                self._fail(work, group, _broken(group, error), broke=True)
+                self._stopped(work, group, progress_of(error, messages), _broken(group, error), broke=True)
             else:
                 self._deliver(work, group)
         return work.outcomes
@@ -105,10 +105,10 @@ class Runner:
                     else:
                         await driver.adeliver_many(messages)
             except BroadcastError as error:
-                self._fail(work, self._without_delivered(work, group, error, messages), error)
+                self._stopped(work, group, progress_of(error, messages), error)
             except Exception as error:
                 _logger.exception("driver %r broke", group.driver)
-                self._fail(work, group, _broken(group, error), broke=True)
+                self._stopped(work, group, progress_of(error, messages), _broken(group, error), broke=True)
             else:
                 self._deliver(work, group)
         return work.outcomes
@@ -149,23 +149,42 @@ class Runner:
         return work
 
     def _deliver(self, work: Work, group: Group) -> None:
+        work.succeeds(group.driver)
         for job in group.jobs:
             self._unlock(job.envelope)
             work.settle(Outcome(Verdict.DELIVERED, job.envelope), job)
         self._tell(sent, group)
 
-    def _without_delivered(
-        self, work: Work, group: Group, error: BroadcastError, messages: Sequence[Message]
-    ) -> Group:
-        """Settle what was delivered before the *error*, and return the others."""
-        if not isinstance(error, DeliveryError) or not (count := error.delivered_of(messages)):
-            return group
-        done, others = group.divided(count)
-        self._deliver(work, done)
-        return others
+    def _stopped(
+        self,
+        work: Work,
+        group: Group,
+        progress: tuple[int, int],
+        error: BroadcastError,
+        *,
+        broke: bool = False,
+    ) -> None:
+        """Settle what was delivered before the *error*, fail what it is about, and go on with what is left.
+
+        Where nothing comes through, the peer may be away: what is left waits, and nothing is charged for it.
+        """
+        delivered, tried = progress
+        done, others = group.divided(delivered)
+        blamed, left = others.divided(max(1, tried - delivered))
+        if done.jobs:
+            self._deliver(work, done)
+        is_away = not broke and _is_retryable(error) and work.fails(group.driver)
+        self._fail(work, blamed, error, broke=broke)
+        if is_away:
+            for job in left.jobs:
+                pause = max(_REST, self._pause(job.envelope))
+                reason = f"it waits, since one before it failed: {_reason(error)}"[:_MOST_REASON]
+                work.settle(Outcome(Verdict.RETRY, job.envelope, reason, job.envelope, pause), job)
+        elif left.jobs:
+            work.go_on(left)
 
     def _fail(self, work: Work, group: Group, error: BroadcastError, *, broke: bool = False) -> None:
-        retryable = isinstance(error, DeliveryError) and error.retryable
+        retryable = _is_retryable(error)
         if len(group.jobs) > 1 and (broke or not retryable):
             work.split(group)
             return
@@ -175,13 +194,16 @@ class Runner:
             if not retryable or envelope.attempt >= envelope.tries:
                 work.settle(self._give_up(job, error), job)
                 continue
-            pause = envelope.pause(envelope.attempt)
-            # By chance, so that what failed together does not come back together.
-            pause *= 1 + random.uniform(-_JITTER, _JITTER)  # noqa: S311 - nobody has to guess it
+            pause = self._pause(envelope)
             reason = _reason(error)
             _logger.info("%r is tried again in %.1f s: %s", envelope.message.name, pause, reason)
             again = replace(envelope, attempt=envelope.attempt + 1)
             work.settle(Outcome(Verdict.RETRY, envelope, reason, again, pause), job)
+
+    def _pause(self, envelope: Envelope) -> float:
+        # By chance, so that what failed together does not come back together.
+        jitter = random.uniform(-_JITTER, _JITTER)  # noqa: S311 - nobody has to guess it
+        return envelope.pause(envelope.attempt) * (1 + jitter)
 
     def _give_up(self, job: Job, error: BroadcastError) -> Outcome:
         envelope, reason = job.envelope, _reason(error)
@@ -231,6 +253,10 @@ class Runner:
         if signal.receivers:
             for message in group.messages:
                 signal.send(self._drivers, event=None, message=message, driver=group.driver, **more)
+
+
+def _is_retryable(error: BroadcastError) -> bool:
+    return isinstance(error, DeliveryError) and error.retryable
 
 
 def _reason(error: BroadcastError) -> str:
