@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 from broadcaster import __version__
+from tests.programs import python
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -30,3 +31,22 @@ def test_without_the_extra_the_command_line_says_what_to_install() -> None:
     assert finished.stderr == (
         "broadcaster: 'typer' is not installed; install it with: pip install 'broadcaster-kit[cli]'\n"
     )
+
+
+def test_a_worker_needs_no_server() -> None:
+    program = """
+from broadcaster.cli import app
+from broadcaster.errors import MissingExtra
+for command in ("work", "queue"):
+    app([command, "--help"], standalone_mode=False)
+for command in ("serve", "listen", "restart"):
+    try:
+        app([command, "--help", "--port", "1"], standalone_mode=False)
+    except MissingExtra as missing:
+        print(missing)
+"""
+
+    printed = python(program, without="websockets")
+
+    assert "--stop-when-empty" in printed
+    assert printed.count("pip install 'broadcaster-kit[server]'") == 3

@@ -90,6 +90,7 @@ def test_a_person_sees_a_table_and_nothing_that_steers_the_terminal(queue: Sqlit
     os.close(ours)
 
     assert "Counted" in shown
+    assert "1970-01-01T00:16:40+00:00" in shown
     assert "{" not in shown
     assert "\x1b[2J" not in shown
 
@@ -200,3 +201,20 @@ def test_a_queue_without_workers_has_nothing_to_show(run: Run, monkeypatch: pyte
 
     assert status == 1
     assert "nobody else can see it" in errors
+
+
+def test_what_programs_read_is_json_whatever_colours_are_wished_for(
+    queue: SqliteQueue, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.push([envelope(1)])
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+
+    assert rows(run("size")[1])[0]["ready"] == 1
+
+
+def test_queues_may_be_named_as_a_worker_takes_them(queue: SqliteQueue, run: Run) -> None:
+    assert run("pause", "mail, default", "news") == (0, "paused: mail, default, news\n", "")
+    assert [name for name, size in queue.sizes().items() if size.paused] == ["default", "mail", "news"]
+    assert run("resume", "mail,news")[0] == run("clear", "mail,news")[0] == 0
+    assert [name for name, size in queue.sizes().items() if size.paused] == ["default"]

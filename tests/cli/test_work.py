@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import pty
 import signal
@@ -10,12 +12,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from broadcaster import AnonymousEvent, BroadcastManager, ShouldQueue
 from broadcaster.__main__ import main
+from broadcaster.cli._progress import _Printed
+from tests.drivers.redis_servers import RedisServer
 from tests.programs import broadcaster
 from tests.queues.contract import SECONDS
 from tests.queues.worked_shop import Shop
 from tests.waits import until
+
+
+class Later(AnonymousEvent, ShouldQueue):
+    pass
 
 
 @pytest.fixture
@@ -298,3 +308,59 @@ def test_with_reload_what_ends_by_itself_has_ended(shop: Shop) -> None:
         assert parent.wait(SECONDS) == 0
 
     assert len(shop.lines("delivered")) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_with_reload_a_signal_starts_nothing_again(shop: Shop, number: signal.Signals) -> None:
+    application = shop.folder / "shop.py"
+    right = application.read_text()
+    application.write_text("nonsense(")
+    with shop.work("--reload") as parent:
+        assert parent.stderr is not None
+        until(lambda: "SyntaxError" in parent.stderr.readline())  # type: ignore[union-attr]
+        parent.send_signal(number)
+        application.write_text(right)
+
+        # The mistake may have ended it before.
+        assert parent.wait(SECONDS) in {0, 1}
+        assert "working on" not in parent.stderr.read()
+
+
+def test_with_reload_a_terminal_that_is_closed_ends_the_worker_too(shop: Shop) -> None:
+    with shop.work("--reload") as parent:
+        assert parent.stderr is not None
+        until(lambda: "working on" in parent.stderr.readline())  # type: ignore[union-attr]
+
+        parent.send_signal(signal.SIGHUP)
+
+        assert parent.wait(SECONDS) == 0
+
+
+def test_what_cannot_be_logged_on_a_terminal_fails_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = _Printed(Console(file=io.StringIO()))
+
+    handler.handle(logging.LogRecord("shop", logging.WARNING, "shop.py", 1, "%d", ("x",), None))
+
+    assert "Logging error" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("engine", ["rq", "celery", "dramatiq"])
+@pytest.mark.parametrize("option", ["--grace=0", "--once"])
+def test_a_worker_waits_for_a_broker_that_is_away_when_it_starts(
+    engine: str, option: str, tmp_path: Path
+) -> None:
+    with RedisServer(tmp_path, password=None) as server:
+        server.stop()
+        env = {"BROADCAST_QUEUE": engine, "BROADCAST_QUEUE_URL": server.url(), "BROADCAST_DRIVER": "null"}
+        with broadcaster("work", option, env=env, stdout=subprocess.PIPE) as worker:
+            assert worker.stderr is not None
+            until(lambda: "Connection refused" in worker.stderr.readline())  # type: ignore[union-attr]
+            server.start()
+            with BroadcastManager.from_dict(
+                {"driver": "null", "queue": {"engine": engine, "url": server.url()}}
+            ) as shop:
+                shop.send(Later("ping", on="pings"))
+            assert worker.stdout is not None
+            until(lambda: '"delivered"' in worker.stdout.readline())  # type: ignore[union-attr]
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(SECONDS) == 0

@@ -8,8 +8,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from amqp.exceptions import MessageNacked  # type: ignore[import-untyped]
@@ -28,9 +30,9 @@ from broadcaster.queues.celery import CeleryQueue
 from broadcaster.queues.envelopes import seal
 from broadcaster.queues.failed import FailedStore
 from broadcaster.queues.outcomes import Verdict
-from broadcaster.queues.working import WorkedQueue, WorkOptions
+from broadcaster.queues.working import Size, WorkedQueue, WorkOptions
 from tests.drivers.proxy import Proxy
-from tests.drivers.redis_servers import RedisServer
+from tests.drivers.redis_servers import PASSWORD, RedisServer, TlsServer
 from tests.queues.contract import SECONDS, Drivers, QueueContract, away, envelope
 from tests.queues.patience import PatienceContract
 from tests.queues.rabbitmq_server import RabbitServer
@@ -199,8 +201,9 @@ def test_what_celery_has_ways_of_its_own_for_is_left_to_them(redis_server: Redis
         ours.pause("mail")
     with pytest.raises(ConfigurationError, match="nothing to resume for 'mail'"):
         ours.resume("mail")
-    with pytest.raises(ConfigurationError, match="purge it, as with: celery"):
-        theirs.clear("mail")
+    for queue, name in (("mail", "mail"), ("default", "celery")):
+        with pytest.raises(ConfigurationError, match=f"purge it, as with: celery .* -Q {name}$"):
+            theirs.clear(queue)
     with pytest.raises(ConfigurationError, match="start its workers, as with: celery"):
         theirs.worker(WorkOptions(), report=lambda outcome: None)
     assert theirs.sizes() == {}
@@ -293,3 +296,19 @@ def test_what_rabbitmq_refuses_is_told_as_any_trouble(
         raise MessageNacked
 
     queue.close()
+
+
+def test_over_tls_nothing_goes_to_a_server_that_nobody_vouches_for(tmp_path: Path) -> None:
+    with TlsServer(tmp_path) as server:
+        url = f"rediss://:{quote(PASSWORD, safe='')}@127.0.0.1:{server.tls_port}"
+        trusting = CeleryQueue(Drivers(), url=f"{url}?ssl_ca_certs={server.ca_file}")
+        suspicious = CeleryQueue(Drivers(), url=url)
+
+        trusting.push([envelope(1)])
+        with pytest.raises(DeliveryError, match=r"CERTIFICATE_VERIFY_FAILED|certificate verify failed"):
+            suspicious.push([envelope(2)])
+        sizes = trusting.sizes()
+        trusting.close()
+        suspicious.close()
+
+    assert sizes == {"default": Size(1)}

@@ -474,3 +474,19 @@ def test_a_store_that_is_away_for_a_moment_has_nothing_repeated(
 
     assert drivers.scripted.ids == ["message-1", "message-2"]
     assert queue.failed.count() == 1
+
+
+def test_on_rabbitmq_threads_that_have_ended_leave_no_connection_behind(rabbit_server: RabbitServer) -> None:
+    broker = make_broker(rabbit_server.url())
+    queue = DramatiqQueue(Drivers(), broker=broker, prefix="threads")
+
+    for number in range(5):
+        thread = threading.Thread(target=queue.push, args=[[envelope(number)]])
+        thread.start()
+        thread.join(SECONDS)
+    queue.push([envelope(5)])
+    left = (len(broker.connections), len(broker.channels))  # type: ignore[attr-defined]
+
+    assert left == (1, 1)
+    assert queue.sizes() == {"default": Size(6)}
+    broker.close()

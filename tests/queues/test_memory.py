@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import threading
@@ -239,3 +240,24 @@ def test_a_process_that_forks_off_has_a_thread_of_its_own() -> None:
 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     queue.close()
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError()])
+def test_what_would_end_a_thread_does_not_end_the_queue(error: BaseException) -> None:
+    drivers = Drivers()
+    deliver = drivers.scripted.deliver
+
+    def deliver_or_end(message: Message) -> None:
+        if message.id == "message-1":
+            raise error
+        deliver(message)
+
+    drivers.scripted.deliver = deliver_or_end  # type: ignore[method-assign]
+    queue = MemoryQueue(drivers)
+    queue.push([envelope(1)])
+    until(lambda: not queue._held.value._waiting)
+    queue.push([envelope(2)])
+
+    until(lambda: drivers.scripted.delivered)
+    queue.close()
+    assert drivers.scripted.ids == ["message-2"]

@@ -106,8 +106,11 @@ class _Printed(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        lines = self.format(record).splitlines()
-        self._console.print(Text("\n".join(map(printable, lines)), "yellow"))
+        try:
+            lines = self.format(record).splitlines()
+            self._console.print(Text("\n".join(map(printable, lines)), "yellow"))
+        except Exception:  # noqa: BLE001 - what cannot be shown must not fail what it tells of
+            self.handleError(record)
 
 
 def _fields(outcome: Outcome) -> dict[str, object]:

@@ -16,6 +16,7 @@ import typer
 __all__ = ["run_reloaded"]
 
 _LOOK_SECONDS = 0.5
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _NOT_OURS = {"__pycache__", "node_modules", "site-packages"}
 
 
@@ -36,14 +37,16 @@ class _Reloaded:
         self._stopping = False
 
     def run(self) -> int:
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self._stop) for number in _SIGNALS}
         try:
-            seen = _times(self._folder)
-            while (status := self._run_once(seen)) != 0 and not self._stopping:
-                if (changed := self._changed(seen)) is None:
-                    return 0
-                seen = changed
-            return status
+            seen: dict[str, int] | None = _times(self._folder)
+            while seen is not None and not self._stopping:
+                status = self._run_once(seen)
+                if status == 0 or self._stopping:
+                    # What had not begun to listen to signals has died of it.
+                    return max(status, 0)
+                seen = self._changed(seen)
+            return 0
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -53,6 +56,8 @@ class _Reloaded:
         # A group of its own: Ctrl-C comes to us, and once from us to it.
         with subprocess.Popen(self._command, process_group=0) as child:  # noqa: S603 - our own
             self._child = child
+            if self._stopping:  # since a moment ago
+                child.terminate()
             while True:
                 with suppress(subprocess.TimeoutExpired):
                     return child.wait(_LOOK_SECONDS)
@@ -72,7 +77,8 @@ class _Reloaded:
     def _stop(self, number: int, _: FrameType | None) -> None:
         self._stopping = True
         if self._child is not None:
-            self._child.send_signal(number)
+            # Of a terminal that was closed, the command would not know what to make.
+            self._child.send_signal(number if number == signal.SIGINT else signal.SIGTERM)
 
 
 def _times(folder: Path) -> dict[str, int]:

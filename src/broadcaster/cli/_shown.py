@@ -12,7 +12,15 @@ from rich.text import Text
 
 from broadcaster.encoding import encode
 
-__all__ = ["printable", "show", "write_line"]
+__all__ = ["has_terminal", "printable", "show", "write_line"]
+
+_WHOLE = {"at", "id"}
+"""What is of no use in part."""
+
+
+def has_terminal() -> bool:
+    """Whether people read stdout; not what FORCE_COLOR and the like say, which programs' output inherits."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def printable(text: str) -> str:
@@ -22,15 +30,17 @@ def printable(text: str) -> str:
 
 def show(rows: Sequence[Mapping[str, object]]) -> None:
     """Show *rows*, which have the same keys, as a table, or as a line of JSON each."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
+    if not has_terminal():
         for row in rows:
             write_line(row)
         return
+    console = Console(highlight=False)
     if not rows:
         console.print("none")
         return
-    table = Table(*rows[0], box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name, no_wrap=name in _WHOLE, overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row.values()))
     console.print(table)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from broadcaster.channels import kind_of
-from broadcaster.cli._shown import printable, write_line
+from broadcaster.cli._shown import has_terminal, printable, write_line
 from broadcaster.client import Channel, Client, Incoming
 from broadcaster.encoding import encode
 from broadcaster.errors import BroadcastError
@@ -91,7 +91,7 @@ async def _show(client: Client, name: str, events: list[str], count: int) -> Non
         shown = 0
         async with channel.listen(*events) as listener:
             async for incoming in listener:
-                if console.is_terminal:
+                if has_terminal():
                     console.print(_line(incoming))
                 else:
                     write_line(_fields(incoming))

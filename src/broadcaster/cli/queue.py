@@ -23,7 +23,7 @@ queue = typer.Typer(
     no_args_is_help=True, help="See what waits and what was given up, and what may be done about it."
 )
 
-_Names = Annotated[list[str], typer.Argument(help="Names of queues.")]
+_Names = Annotated[list[str], typer.Argument(help="Names of queues, with spaces or commas between.")]
 
 
 @queue.command()
@@ -118,25 +118,31 @@ def flush(*, app: AppOption = None, env_file: EnvFileOption = None) -> None:
 def clear(names: _Names, *, app: AppOption = None, env_file: EnvFileOption = None) -> None:
     """Drop what waits in queues; what workers hold stays."""
     with _queue(app, env_file) as found:
-        typer.echo(f"{sum(found.clear(name) for name in names)} dropped")
+        typer.echo(f"{sum(found.clear(name) for name in _each(names))} dropped")
 
 
 @queue.command()
 def pause(names: _Names, *, app: AppOption = None, env_file: EnvFileOption = None) -> None:
     """Let no worker take from queues; what is sent waits."""
     with _queue(app, env_file) as found:
-        for name in names:
+        for name in _each(names):
             found.pause(name)
-        typer.echo(f"paused: {', '.join(names)}")
+        typer.echo(f"paused: {', '.join(_each(names))}")
 
 
 @queue.command()
 def resume(names: _Names, *, app: AppOption = None, env_file: EnvFileOption = None) -> None:
     """Go on with queues."""
     with _queue(app, env_file) as found:
-        for name in names:
+        for name in _each(names):
             found.resume(name)
-        typer.echo(f"resumed: {', '.join(names)}")
+        typer.echo(f"resumed: {', '.join(_each(names))}")
+
+
+def _each(names: Iterable[str]) -> list[str]:
+    """Return each name once; a list with commas is what `broadcaster work --queue` takes."""
+    parts = (part.strip() for name in names for part in name.split(","))
+    return list(dict.fromkeys(part for part in parts if part))
 
 
 @contextmanager

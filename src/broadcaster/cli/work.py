@@ -19,6 +19,7 @@ from rich.console import Console
 from broadcaster.cli._application import AppOption, EnvFileOption, opened, queue_of
 from broadcaster.cli._progress import Lines, Progress
 from broadcaster.cli._reload import run_reloaded
+from broadcaster.cli._shown import has_terminal
 from broadcaster.queues.working import Worker, WorkOptions
 
 __all__ = ["work"]
@@ -70,8 +71,8 @@ def work(
     if not options.queues:
         raise typer.BadParameter("name a queue", param_hint="--queue")
     console = Console(stderr=False, highlight=False)
-    _log(verbose=verbose, terminal=console.is_terminal)
-    shown = Progress(console) if console.is_terminal else Lines()
+    _log(verbose=verbose, terminal=has_terminal())
+    shown = Progress(console) if has_terminal() else Lines()
     with opened(app, env_file) as manager:
         queue_to_work_on = queue_of(manager)
         # What is wrong with it is told once, before each event is given up for it.

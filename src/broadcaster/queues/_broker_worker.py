@@ -50,7 +50,7 @@ class BrokerWorker:
         self._lock = threading.Lock()
         self._left = options.max_jobs
         self._in_hand: dict[int, Sequence[Held]] = {}
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
     def run(self) -> None:
         """See `Worker.run()`; raises what it cannot go on with."""
@@ -167,7 +167,7 @@ class BrokerWorker:
                 taken = []
         except _CutOffError:
             _logger.warning("a worker stops before it could finish; what it holds is delivered once more")
-        except Exception as error:
+        except BaseException as error:
             _logger.exception("a worker broke; what it holds is delivered once more")
             self._error = error
         finally:

@@ -83,8 +83,16 @@ class Broker:
     @contextmanager
     def _channel(self) -> Iterator[Any]:
         # One of its own: RabbitMQ closes a channel that asks for a queue which is not there.
-        with self.producer() as producer, producer.connection.channel() as channel:
-            yield channel
+        with self.producer() as producer:
+            try:
+                opened = producer.connection.channel()
+            except AttributeError as error:
+                # What kombu comes to with a connection that it has closed because the broker was away.
+                self.close()
+                reason = "the broker cannot be used: its connection was closed"
+                raise DeliveryError(reason, driver="queue celery", retryable=True) from error
+            with opened as channel:
+                yield channel
 
     def _opened(self) -> Any:
         connections = self._app.connection_for_write(transport_options=_BOUNDED).Pool(_CONNECTIONS)

@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -113,12 +113,50 @@ def _rabbitmq_broker(url: str, dead_after: float) -> dramatiq.Broker:
     parts = urlsplit(url)
     query = urlencode(options | dict(parse_qsl(parts.query)))
     try:
-        return RabbitmqBroker(url=parts._replace(query=query).geturl(), confirm_delivery=True, middleware=[])
+        return _RabbitmqBroker(url=parts._replace(query=query).geturl(), confirm_delivery=True, middleware=[])
     except ValueError:
         # What it says may repeat a password.
         raise ConfigurationError(
             "queue 'dramatiq': 'url' is expected as amqp://user:password@host:port/vhost"
         ) from None
+
+
+class _RabbitmqBroker(RabbitmqBroker):
+    """Closes the connections of threads that have ended.
+
+    dramatiq has one for each thread, and keeps them all: an application with a thread for each request, or
+    an event loop for each event, would run out of files.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._owned: list[tuple[threading.Thread, Any]] = []
+        self._sweeping = threading.Lock()
+
+    @property
+    def connection(self) -> Any:
+        """The connection of this thread."""
+        if getattr(self.state, "connection", None) is None:
+            self._sweep()
+            made = RabbitmqBroker.connection.fget(self)  # type: ignore[attr-defined]
+            self._owned.append((threading.current_thread(), made))
+        return self.state.connection
+
+    @connection.deleter
+    def connection(self) -> None:
+        RabbitmqBroker.connection.fdel(self)  # type: ignore[attr-defined]
+
+    def _sweep(self) -> None:
+        with self._sweeping:
+            ended = [made for thread, made in self._owned if not thread.is_alive()]
+            self._owned = [(t, made) for t, made in self._owned if t.is_alive() and made in self.connections]
+        for made in ended:
+            if made in self.connections:
+                self.connections.discard(made)
+                self.channels -= {channel for channel in self.channels if channel.connection is made}
+                # The server closes those that were silent for a while.
+                with suppress(Exception):
+                    made.close()
 
 
 class _RedisBroker(RedisBroker):

@@ -165,6 +165,10 @@ class LineWorker(rq.SimpleWorker):
         # Nothing here waits for as long as RQ prepares the connection for.
         return connection
 
+    def _set_ip_address(self, connection: Any) -> None:
+        # Only to be looked at; Redis, which tells it, may be away when a worker starts.
+        self.ip_address = "unknown"
+
     def _tend(self) -> None:
         """Enqueue now and then what other workers left behind."""
         if self.should_run_maintenance_tasks:

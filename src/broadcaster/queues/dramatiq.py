@@ -121,6 +121,7 @@ class DramatiqQueue:
 
     def pause(self, queue: str) -> None:
         """See `WorkedQueue.pause()`; workers hear of it within a second. Not on RabbitMQ."""
+        self._name_of(queue)
         with self._reached():
             self._side.pause(queue)
 

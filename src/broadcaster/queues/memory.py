@@ -172,7 +172,7 @@ class _Held:
     def _start(self) -> None:
         """Wake the thread, or start it."""
         self._changed.notify_all()
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="broadcaster-queue", daemon=True)
             self._thread.start()
             self._started()
@@ -182,7 +182,8 @@ class _Held:
             outcomes: Sequence[Outcome] = ()
             try:
                 outcomes = self._runner.run_many((body, 0) for body in bodies)
-            except Exception:
+            except BaseException:
+                # Also what would end a thread, since nobody else delivers.
                 _logger.exception("%d events may be lost, at which the queue in memory broke", len(bodies))
             with self._changed:
                 if self._goes_on():
