@@ -27,13 +27,15 @@ from broadcaster.queues import celery as celery_queue
 from broadcaster.queues._redis_begun import RedisBegun
 from broadcaster.queues.base import Queue
 from broadcaster.queues.celery import CeleryQueue
+from broadcaster.queues.dramatiq import DramatiqQueue
 from broadcaster.queues.envelopes import seal
 from broadcaster.queues.failed import FailedStore
 from broadcaster.queues.outcomes import Verdict
+from broadcaster.queues.rq import RqQueue
 from broadcaster.queues.working import Size, WorkedQueue, WorkOptions
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import PASSWORD, RedisServer, TlsServer
-from tests.queues.contract import SECONDS, Drivers, QueueContract, away, envelope
+from tests.queues.contract import SECONDS, Drivers, QueueContract, Scripted, away, envelope
 from tests.queues.patience import PatienceContract
 from tests.queues.rabbitmq_server import RabbitServer
 from tests.queues.workers import WorkerContract, work, working
@@ -312,3 +314,33 @@ def test_over_tls_nothing_goes_to_a_server_that_nobody_vouches_for(tmp_path: Pat
         suspicious.close()
 
     assert sizes == {"default": Size(1)}
+
+
+@pytest.mark.parametrize(("delay", "errors"), [(60.0, 0), (0.0, 2)])
+def test_an_application_that_is_eager_waits_for_nothing(
+    redis_server: RedisServer, delay: float, errors: int
+) -> None:
+    drivers = Drivers()
+    drivers.scripted = Scripted(*(away() for _ in range(errors)))
+    app = Celery("eager", broker=redis_server.url())
+    app.conf.task_always_eager = True
+    queue = CeleryQueue(drivers, app=app)
+
+    queue.push([envelope(1, delay=delay, tries=3, backoff=(60.0,))])
+
+    assert drivers.scripted.ids == ["message-1"]
+    queue.close()
+
+
+def test_a_client_that_decodes_is_refused(redis_server: RedisServer) -> None:
+    client = Redis.from_url(redis_server.url(), decode_responses=True)
+
+    with pytest.raises(ConfigurationError, match="queue 'celery' reads bytes"):
+        CeleryQueue(Drivers(), app=Celery("shop", broker=redis_server.url()), redis=client)
+    client.close()
+
+
+@pytest.mark.parametrize("make", [CeleryQueue, DramatiqQueue, RqQueue])
+def test_a_database_that_is_no_number_is_refused(make: Any) -> None:
+    with pytest.raises(ConfigurationError, match="'url' is expected as redis://"):
+        make(Drivers(), url="redis://:secret@127.0.0.1:1/shop")

@@ -18,7 +18,8 @@ except MissingExtra as missing:
     print(missing)
 """
 
-    assert f"pip install 'broadcaster-kit[{engine}]'" in python(program, without=engine)
+    for package in (engine, "redis"):
+        assert f"pip install 'broadcaster-kit[{engine}]'" in python(program, without=package)
 
 
 def test_every_queue_that_is_known_has_options() -> None:

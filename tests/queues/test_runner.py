@@ -227,7 +227,7 @@ def test_what_receivers_raise_changes_nothing_of_what_has_happened(caplog: pytes
         Verdict.DELIVERED,
     ]
     assert told == [f"message-{number}" for number in (1, 2, 2, 3, 4)]
-    assert "a receiver of" in caplog.text
+    assert "a receiver of the signal 'sent'" in caplog.text
 
 
 def test_a_lock_that_cannot_be_given_back_does_not_have_its_event_repeated(

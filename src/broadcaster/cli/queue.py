@@ -47,7 +47,7 @@ def size(*, app: AppOption = None, env_file: EnvFileOption = None) -> None:
 @queue.command()
 def failed(
     *,
-    most: Annotated[int, typer.Option(help="How many, of the latest.", min=1)] = 100,
+    most: Annotated[int, typer.Option(help="How many, of the latest.", min=1, max=1_000_000)] = 100,
     app: AppOption = None,
     env_file: EnvFileOption = None,
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
 
 from broadcaster.errors import ConfigurationError, MissingExtra
 
@@ -16,7 +18,7 @@ try:
 except ImportError as error:
     raise MissingExtra(error.name or "redis", extra="redis") from error
 
-__all__ = ["TROUBLE", "aredis", "client_of", "exceptions", "reached", "redis", "short"]
+__all__ = ["TROUBLE", "aredis", "check_bytes", "client_of", "exceptions", "reached", "redis", "short"]
 
 _SECONDS = 5.0
 
@@ -45,7 +47,10 @@ def client_of(url: str, *, who: str) -> redis.Redis:
     *who* has that URL, should it be none.
     """
     try:
-        return redis.Redis.from_url(
+        parts = urlsplit(url)
+        if parts.scheme != "unix" and not (parts.path.strip("/") or "0").isdecimal():
+            raise ValueError(parts.path)  # noqa: TRY301 - which the client would take for 0
+        client = redis.Redis.from_url(
             url,
             socket_connect_timeout=_SECONDS,
             socket_timeout=_SECONDS,
@@ -54,3 +59,12 @@ def client_of(url: str, *, who: str) -> redis.Redis:
     except ValueError:
         # What it says may repeat a password.
         raise ConfigurationError(f"{who}: 'url' is expected as redis://user:password@host:port/db") from None
+    check_bytes(client, who=who)
+    return client
+
+
+def check_bytes(client: Any, *, who: str) -> None:
+    """Raise `ConfigurationError` for a *client* that decodes what Redis says: engines read bytes."""
+    pool = getattr(client, "connection_pool", None)
+    if getattr(pool, "connection_kwargs", {}).get("decode_responses"):
+        raise ConfigurationError(f"{who} reads bytes: make its client of Redis without decode_responses=True")

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 
+from broadcaster.drivers._redis_package import check_bytes
 from broadcaster.errors import DeliveryError
 from broadcaster.queues.envelopes import Envelope
 from broadcaster.queues.failed import FailedStore
@@ -20,7 +21,10 @@ __all__ = ["OnRedis"]
 class OnRedis(ABC):
     """Keeps locks and what failed beneath *prefix* on *redis*; where envelopes go, its subclass knows."""
 
+    name: str
+
     def __init__(self, drivers: Drivers, redis: Redis, *, prefix: str, span: Span | None) -> None:
+        check_bytes(redis, who=f"queue {self.name!r}")
         self._prefix = prefix
         self._locks = RedisLocks(redis, prefix=prefix)
         self.failed: FailedStore = RedisFailedStore(redis, prefix=prefix)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, TypeAlias
 
+from broadcaster.errors import MissingExtra
 from broadcaster.queues.base import Queue
 from broadcaster.queues.runner import Drivers, Span
 
@@ -34,5 +35,10 @@ def make_queue(kind: str, drivers: Drivers, options: Mapping[str, Any], *, span:
     Raises `MissingExtra` when the engine is not installed.
     """
     module, _, name = _OWN[kind].partition(":")
-    queue: Queue = getattr(import_module(module), name)(drivers, span=span, **options)
+    try:
+        found = import_module(module)
+    except MissingExtra as missing:
+        # The extra of an engine brings all that it needs, its client of Redis among it.
+        raise MissingExtra(missing.name or kind, extra=kind) from missing
+    queue: Queue = getattr(found, name)(drivers, span=span, **options)
     return queue

@@ -27,6 +27,7 @@ _JITTER = 0.2
 _MOST_REASON = 500
 _REST = 1.0
 _NO_SPAN = nullcontext()
+_NAMES = {failed: "failed", gave_up: "gave_up", sent: "sent"}
 
 Span: TypeAlias = Callable[[str, Sequence[Envelope]], AbstractContextManager[None]]
 """Makes a span of the delivery of envelopes by the driver of that name, which happens inside."""
@@ -244,7 +245,7 @@ class Runner:
             try:
                 self._announce(signal, Group(group.driver, [job]), **more)
             except Exception:
-                _logger.exception("a receiver of %r broke", signal)
+                _logger.exception("a receiver of the signal %r broke", _NAMES[signal])
 
     def _spanned(self, group: Group) -> AbstractContextManager[None]:
         return _NO_SPAN if self._span is None else self._span(group.driver, group.envelopes)
