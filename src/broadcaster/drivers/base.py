@@ -145,7 +145,7 @@ class HttpDriver(Driver):
                 # What takes several requests is complete with the last one.
                 tried = max(done + 1, request.completes)
                 self.ask(request)
-                done = max(done, request.completes)
+                done, tried = max(done, request.completes), None
         except DeliveryError as error:
             error.handed_over(messages, done, tried=tried)
             raise
@@ -158,7 +158,7 @@ class HttpDriver(Driver):
                 # What takes several requests is complete with the last one.
                 tried = max(done + 1, request.completes)
                 await self.aask(request)
-                done = max(done, request.completes)
+                done, tried = max(done, request.completes), None
         except DeliveryError as error:
             error.handed_over(messages, done, tried=tried)
             raise
