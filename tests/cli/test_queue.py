@@ -218,3 +218,13 @@ def test_queues_may_be_named_as_a_worker_takes_them(queue: SqliteQueue, run: Run
     assert {name for name, size in queue.sizes().items() if size.paused} == {"default", "mail", "news"}
     assert run("resume", "mail,news")[0] == run("clear", "mail,news")[0] == 0
     assert [name for name, size in queue.sizes().items() if size.paused] == ["default"]
+
+
+def test_what_was_given_up_is_found_by_the_id_of_its_message_as_well(queue: SqliteQueue, run: Run) -> None:
+    give_up(queue, 1, 2)
+    queue.failed.add(Failed(b"no envelope", "away", 1_000.0))
+
+    assert run("retry", "message-2") == (0, "1 wait again\n", "")
+    assert run("forget", "message-1") == (0, "1 forgotten\n", "")
+    assert run("forget", "message-3")[0] == 1
+    assert (queue.failed.count(), queue.sizes()["default"].ready) == (1, 1)

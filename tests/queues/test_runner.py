@@ -337,3 +337,16 @@ def test_the_class_of_an_event_hears_that_it_was_given_up(monkeypatch: pytest.Mo
 
     assert told == [("message-1", "driver 'scripted': too large")]
     assert "json.tool" not in sys.modules
+
+
+def test_when_an_event_is_given_up_its_lock_is_free_before_anybody_hears_of_it() -> None:
+    bench = Bench(too_large())
+    free: list[int] = []
+
+    def receive(_: object, **__: object) -> None:
+        free.append(len(bench.released))
+
+    with gave_up.connected_to(receive):
+        bench.run(envelope())
+
+    assert free == [1]

@@ -13,6 +13,7 @@ import typer
 from broadcaster.cli._application import AppOption, EnvFileOption, opened, queue_of
 from broadcaster.cli._shown import show
 from broadcaster.errors import BroadcastError
+from broadcaster.queues.envelopes import UnreadableEnvelope, open_envelope
 from broadcaster.queues.failed import Failed
 from broadcaster.queues.retries import retry as send_again
 from broadcaster.queues.working import WorkedQueue
@@ -23,6 +24,7 @@ queue = typer.Typer(
     no_args_is_help=True, help="See what waits and what was given up, and what may be done about it."
 )
 
+_MOST = 1_000_000
 _Names = Annotated[list[str], typer.Argument(help="Names of queues, with spaces or commas between.")]
 
 
@@ -47,7 +49,7 @@ def size(*, app: AppOption = None, env_file: EnvFileOption = None) -> None:
 @queue.command()
 def failed(
     *,
-    most: Annotated[int, typer.Option(help="How many, of the latest.", min=1, max=1_000_000)] = 100,
+    most: Annotated[int, typer.Option(help="How many, of the latest.", min=1, max=_MOST)] = 100,
     app: AppOption = None,
     env_file: EnvFileOption = None,
 ) -> None:
@@ -70,7 +72,9 @@ def failed(
 
 @queue.command()
 def retry(
-    ids: Annotated[list[str] | None, typer.Argument(help="Which, by their ids.")] = None,
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Which, by their ids, or by those of their messages.")
+    ] = None,
     *,
     everything: Annotated[bool, typer.Option("--all", help="All that was given up.")] = False,
     app: AppOption = None,
@@ -161,8 +165,20 @@ def _find_all(found: WorkedQueue, ids: Iterable[str]) -> list[Failed]:
 
 
 def _find(found: WorkedQueue, failed_id: str) -> Failed:
-    if (kept := found.failed.find(failed_id)) is None:
+    """Return what has that id in the failed store, or holds the message that has it."""
+    kept = found.failed.find(failed_id) or next(
+        (each for each in found.failed.list(most=_MOST) if _message_id(each) == failed_id), None
+    )
+    if kept is None:
         raise BroadcastError(
             f"nothing was given up under the id {failed_id!r}; `broadcaster queue failed` lists them"
         )
     return kept
+
+
+def _message_id(kept: Failed) -> str | None:
+    """Return the id that a worker told when it gave this up."""
+    try:
+        return open_envelope(kept.body).message.id
+    except UnreadableEnvelope:
+        return None

@@ -212,9 +212,10 @@ class Runner:
         given_up = self._kept(Failed(job.body, reason, self._clock(), envelope.queue, name, driver))
         level = logging.WARNING if envelope.rescue else logging.ERROR
         _logger.log(level, "%r was given up, at attempt %d: %s", name, envelope.attempt, reason)
+        # Before the hook, which may well send another one like it.
+        self._unlock(envelope)
         self._tell(gave_up, Group(driver, [job]), error=error)
         tell_class(envelope, error)
-        self._unlock(envelope)
         return Outcome(Verdict.FAILED, envelope, reason, failed=given_up)
 
     def _kept(self, given_up: Failed) -> Failed:
