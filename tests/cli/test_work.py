@@ -8,7 +8,8 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -286,14 +287,21 @@ def test_with_reload_it_starts_again_when_the_application_changes(shop: Shop) ->
         assert parent.wait(SECONDS) == 0
 
 
-def test_with_reload_a_mistake_is_waited_out(shop: Shop) -> None:
+@contextmanager
+def mistaken(shop: Shop) -> Iterator[tuple[subprocess.Popen[str], Callable[[], object]]]:
+    """Have `--reload` come upon a mistake; lend the process, and what puts the mistake right."""
     application = shop.folder / "shop.py"
     right = application.read_text()
     application.write_text("nonsense(")
     with shop.work("--reload") as parent:
         assert parent.stderr is not None
         until(lambda: "SyntaxError" in parent.stderr.readline())  # type: ignore[union-attr]
-        application.write_text(right)
+        yield parent, lambda: application.write_text(right)
+
+
+def test_with_reload_a_mistake_is_waited_out(shop: Shop) -> None:
+    with mistaken(shop) as (parent, mend):
+        mend()
         shop.send("first")
         shop.until("delivered", "first")
 
@@ -312,17 +320,13 @@ def test_with_reload_what_ends_by_itself_has_ended(shop: Shop) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_with_reload_a_signal_starts_nothing_again(shop: Shop, number: signal.Signals) -> None:
-    application = shop.folder / "shop.py"
-    right = application.read_text()
-    application.write_text("nonsense(")
-    with shop.work("--reload") as parent:
-        assert parent.stderr is not None
-        until(lambda: "SyntaxError" in parent.stderr.readline())  # type: ignore[union-attr]
+    with mistaken(shop) as (parent, mend):
         parent.send_signal(number)
-        application.write_text(right)
+        mend()
 
         # The mistake may have ended it before.
         assert parent.wait(SECONDS) in {0, 1}
+        assert parent.stderr is not None
         assert "working on" not in parent.stderr.read()
 
 
