@@ -11,7 +11,6 @@ from pathlib import Path
 from broadcaster.server import Bounds
 from tests.e2e.children import START, Child
 from tests.ports import free_port
-from tests.waits import until
 
 from .contract import Address, ProxyContract
 from .files import DEPLOY
@@ -35,7 +34,7 @@ class TestCaddy(ProxyContract):
         }
         child = Child("caddy", "run", *RUN, env=env, stdout=None)
         try:
-            until(lambda: _answers(site), seconds=START)
+            child.until(lambda: _answers(site), seconds=START)
             yield
         finally:
             child.end(signal.SIGTERM)

@@ -54,7 +54,7 @@ class TestNginx(ProxyContract):
             "nginx", "-p", str(folder), "-e", "stderr", "-c", str(main_file(folder)), *daemon, stdout=None
         )
         try:
-            until(lambda: _answers(site), seconds=START)
+            child.until(lambda: _answers(site), seconds=START)
             yield
         finally:
             child.end(signal.SIGTERM)

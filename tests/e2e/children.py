@@ -12,8 +12,10 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Mapping
-from typing import IO
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+from tests.waits import until
 
 __all__ = ["BroadcasterServer", "Child"]
 
@@ -59,6 +61,14 @@ class Child:
                 raise EOFError(f"the process ended without {pattern!r}; {self.log}")
             if match := re.search(pattern, line):
                 return match
+
+    def until(self, condition: Callable[[], Any], *, seconds: float) -> None:
+        """Wait until *condition* is true; where the process ends before, fail with what it said."""
+        try:
+            until(lambda: self._process.poll() is not None or condition(), seconds=seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self.log}") from None
+        assert self._process.poll() is None, f"the process ended; {self.log}"
 
     def end(self, how: signal.Signals | None = None, *, seconds: float = STOP) -> int:
         """Close the process's input, send it the signal *how* if any, and return its exit code."""
