@@ -22,11 +22,11 @@ import redis
 import trustme
 from pusher.aiohttp import AsyncIOBackend
 from redis import asyncio as aredis
+from tests.ports import free_port
 
 from benchmarks.app import APP_ID, KEY, SECRET
 from benchmarks.machine import two_cores
 from benchmarks.report import Cell, Table
-from benchmarks.running import free_port
 from benchmarks.servers import redis_server, serve
 from broadcaster import BroadcastManager, Message
 from broadcaster.drivers.base import Driver

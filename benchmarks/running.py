@@ -14,7 +14,7 @@ from typing import IO, TypeAlias
 
 from benchmarks.publishers import Publish
 
-__all__ = ["NotHere", "Running", "Server", "free_port", "listening"]
+__all__ = ["NotHere", "Running", "Server", "listening"]
 
 _SECONDS = 30.0
 
@@ -35,13 +35,6 @@ class Running:
 
 Server: TypeAlias = Callable[[int | None], AbstractContextManager[Running]]
 """Starts a server on one core, or on any; raises `NotHere` where it cannot."""
-
-
-def free_port() -> int:
-    """Return a port that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 @contextmanager

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
+from tests.ports import free_port
+
 from benchmarks import dialects
 from benchmarks.app import APP_ID, KEY, SECRET, TEXT_SIZE
 from benchmarks.compiled import compiled
 from benchmarks.process import LineProcess
 from benchmarks.publishers import over_http, over_redis
-from benchmarks.running import Running, Server, free_port, listening
+from benchmarks.running import Running, Server, listening
 
 __all__ = [
     "ASGI",

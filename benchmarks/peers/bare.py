@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from tests.ports import free_port
+
 from benchmarks import dialects
 from benchmarks.peers.getting import python
 from benchmarks.peers.publishers import over_socketio, over_websocket
-from benchmarks.running import Running, Server, free_port, listening
+from benchmarks.running import Running, Server, listening
 from benchmarks.servers import redis
 
 __all__ = ["INSTALLED", "OTHERS", "STARLETTE", "WEBSOCKETS"]

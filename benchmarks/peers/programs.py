@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.ports import free_port
+
 from benchmarks import dialects
 from benchmarks.app import APP_ID, KEY, SECRET
 from benchmarks.peers.getting import debian, npm
 from benchmarks.peers.publishers import over_nats, over_nchan
 from benchmarks.publishers import over_http_closing
-from benchmarks.running import NotHere, Running, Server, free_port, listening
+from benchmarks.running import NotHere, Running, Server, listening
 
 __all__ = ["OTHERS", "SOKETI"]
 

@@ -32,7 +32,7 @@ SECONDS = 10.0
 
 @pytest.fixture
 def server() -> Iterator[ServerThread]:
-    with ServerThread([replace(APP, history=("kept*",))], port=0) as server:
+    with ServerThread([replace(APP, history=("kept*",))], port=free_port()) as server:
         yield server
 
 

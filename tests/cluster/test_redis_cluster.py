@@ -14,7 +14,7 @@ from broadcaster import Message
 from broadcaster.cluster._redis_link import Links
 from broadcaster.cluster.redis_bus import RedisBus
 from broadcaster.drivers.redis import RedisDriver
-from tests.drivers.redis_servers import PASSWORD, Cluster, RedisServer
+from tests.drivers.redis_servers import PASSWORD, Cluster, ClusterNode, RedisServer
 from tests.waits import auntil
 
 from .contract import SECONDS, Hearer
@@ -133,8 +133,7 @@ async def test_a_cluster_without_sharded_publish_and_subscribe_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Stands for Redis 6, as far as a newer one can."""
-    options = ("--cluster-enabled", "yes", "--rename-command", "SSUBSCRIBE", "")
-    with RedisServer(tmp_path, *options) as server:
+    with ClusterNode(tmp_path, "--rename-command", "SSUBSCRIBE", "") as server:
         server.client().execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
         bus, ready = RedisBus(url(server), seconds=QUICK), asyncio.Event()
         bus.open(lambda topic, payload: None, lambda: None)

@@ -15,6 +15,7 @@ from typing import Any
 from broadcaster.protocol.limits import Limits
 from tests.drivers.redis_servers import RedisServer
 from tests.e2e.children import START, STOP, Child
+from tests.ports import free_port
 from tests.server.clients import APP, plain
 from tests.waits import until
 
@@ -35,7 +36,7 @@ class Node:
     number: int
     redis_url: str
     per_address: int = 0
-    port: int = 0
+    port: int = field(default_factory=free_port)
     history: tuple[str, ...] = ()
     said: str = ""
     """What it said until it was ended."""
@@ -59,7 +60,7 @@ class Node:
         }
         command = [sys.executable, "-m", "broadcaster", "serve", "--trusted-proxy", "127.0.0.1", "--port"]
         self._child = Child(*command, str(self.port), env=env, stdout=None)
-        self.port = int(self._child.hear(r"listening on http://127\.0\.0\.1:(\d+)", seconds=START)[1])
+        self._child.hear(rf"listening on http://127\.0\.0\.1:{self.port}\b", seconds=START)
         until(lambda: plain(self.port, "GET", "/readyz").status == 200, seconds=START)
 
     def end(self, how: signal.Signals, *, seconds: float = STOP) -> int | None:

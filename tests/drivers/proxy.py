@@ -9,6 +9,8 @@ from enum import Enum
 from types import TracebackType
 from typing import Any, Self
 
+from tests.ports import free_port
+
 __all__ = ["Proxy"]
 
 SECONDS = 10.0
@@ -34,7 +36,7 @@ class Proxy:
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._server: asyncio.Server | None = None
         self._links: set[_Link] = set()
-        self.port = 0
+        self.port = free_port()
         """Where the proxy listens; it stays the same."""
         self.connections = 0
         """How many connections were opened."""
@@ -88,7 +90,6 @@ class Proxy:
     async def _start(self) -> None:
         if self._server is None:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=256)
-            self.port = self._server.sockets[0].getsockname()[1]
 
     async def _stop(self) -> None:
         if self._server is not None:

@@ -67,12 +67,20 @@ class RedisServer:
         assert program, "redis-server is missing; install it, for instance with: apt-get install redis-server"
         quiet = ["--save", "", "--appendonly", "no", "--loglevel", "warning", "--bind", "127.0.0.1"]
         quiet += ["--repl-diskless-sync-delay", "0"]
-        self._process = subprocess.Popen(
-            [program, *self._arguments(), *quiet, "--dir", str(self._folder), *self._options],
-            stdout=subprocess.DEVNULL,
-        )
-        with socket_client(self.port, self._password) as client:
-            eventually(client.ping)
+        said = self._folder / f"redis-{self.port}.out"
+        with said.open("ab") as out:
+            self._process = subprocess.Popen(
+                [program, *self._arguments(), *quiet, "--dir", str(self._folder), *self._options],
+                stdout=out,
+                stderr=out,
+            )
+        try:
+            with socket_client(self.port, self._password) as client:
+                eventually(lambda: self._has_ended() or client.ping())
+            assert not self._has_ended(), said.read_text("utf-8")
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Kill it."""
@@ -93,6 +101,9 @@ class RedisServer:
 
     def _arguments(self) -> list[str]:
         return ["--port", str(self.port)]
+
+    def _has_ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
 
     def __enter__(self) -> Self:
         self.start()
@@ -187,14 +198,15 @@ def watched(folder: Path) -> Iterator[Watched]:
 
 
 class ClusterNode(RedisServer):
-    """One node of a cluster; clients are told to find it at *told_port*."""
+    """One node of a cluster; clients are told to find it at *told_port*, or else where it is."""
 
-    def __init__(self, folder: Path, *, port: int, told_port: int) -> None:
+    def __init__(self, folder: Path, *options: str, port: int = 0, told_port: int = 0) -> None:
+        # Left to itself it would take its port and 10,000, which an outgoing connection may have got.
         self.bus_port = free_port()
-        options = {"enabled": "yes", "port": self.bus_port, "announce-port": told_port, "node-timeout": 2000}
+        named = {"enabled": "yes", "port": self.bus_port, "announce-port": told_port, "node-timeout": 2000}
         words = ["--masterauth", PASSWORD]
-        words += [word for name, value in options.items() for word in (f"--cluster-{name}", str(value))]
-        super().__init__(folder, *words, port=port)
+        words += [word for name, value in named.items() for word in (f"--cluster-{name}", str(value))]
+        super().__init__(folder, *words, *options, port=port)
 
 
 class Cluster:

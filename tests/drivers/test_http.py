@@ -6,7 +6,6 @@ import email.utils
 import gc
 import os
 import random
-import socket
 import ssl
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from broadcaster.drivers._http import HttpClient, _plain
 from broadcaster.drivers.requests import Attempts, HttpRequest, HttpResponse, Pause, attempts
 from tests.drivers.loopback import Loopback
 from tests.drivers.proxy import Proxy
+from tests.ports import free_port
 
 Send = Callable[..., HttpResponse]
 SECONDS = 10
@@ -69,10 +69,7 @@ def send(request: pytest.FixtureRequest) -> Iterator[Send]:
 @pytest.fixture
 def closed_port() -> int:
     """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    return free_port()
 
 
 def test_a_request_arrives_as_it_was_said(loopback: Loopback, send: Send) -> None:

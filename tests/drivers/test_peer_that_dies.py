@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +24,7 @@ from broadcaster.drivers.pusher import PusherDriver
 from broadcaster.drivers.redis import RedisDriver
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import PASSWORD, RedisServer
+from tests.ports import free_port
 from tests.server.clients import APP, SECONDS, client
 
 SENDS = 4_000
@@ -117,8 +117,7 @@ class OurServer:
 
     def __init__(self) -> None:
         self.heard: Counter[int] = Counter()
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port: int = free.getsockname()[1]
+        self._port = free_port()
         self._life: ExitStack = ExitStack()
         self.revive()
 

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
+from tests.ports import free_port
 from tests.waits import until
 
 __all__ = ["BroadcasterServer", "Child"]
@@ -117,7 +118,7 @@ class BroadcasterServer:
     secret = "e2e-secret"
 
     def __init__(self, redis: str | None = None) -> None:
-        self.port = 0
+        self.port = free_port()
         self.goodbye = 4100 if redis is None else 4200
         """What it closes connections with when it stops."""
         self._redis = redis
@@ -148,6 +149,6 @@ class BroadcasterServer:
             env["BROADCAST_SERVER_REDIS"] = self._redis
             command += ["--workers=2", "--drain-seconds=0.5"]
         self._child = Child(*command, "--port", str(self.port), env=env, stdout=None)
-        self.port = int(self._child.hear(r"listening on http://127\.0\.0\.1:(\d+)", seconds=START)[1])
+        self._child.hear(rf"listening on http://127\.0\.0\.1:{self.port}\b", seconds=START)
         with urllib.request.urlopen(f"http://{self.host}:{self.port}/up", timeout=START) as response:
             assert response.status == 200

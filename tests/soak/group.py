@@ -12,7 +12,6 @@ from typing import Self
 from tests.deploy.nodes import Node
 from tests.drivers.proxy import Proxy
 from tests.drivers.redis_servers import RedisServer
-from tests.ports import free_port
 from tests.server.clients import plain
 from tests.soak.crowd import KEPT
 
@@ -31,7 +30,7 @@ class Group:
 
     def __init__(self, folder: Path) -> None:
         self._running = ExitStack()
-        self._redis = RedisServer(folder, port=free_port())
+        self._redis = RedisServer(folder)
         self._proxies: list[Proxy] = []
         self._nodes: list[Node] = []
         self.exits: list[int | None] = []
@@ -84,10 +83,8 @@ class Group:
         with ExitStack() as starting:
             starting.enter_context(self._redis)
             for number in range(1, _NODES + 1):
-                proxy = Proxy(self._redis.port)
-                proxy.port = free_port()
-                self._proxies.append(starting.enter_context(proxy))
-                node = Node(number, self._redis.url(proxy.port), port=free_port(), history=(f"{KEPT}*",))
+                self._proxies.append(proxy := starting.enter_context(Proxy(self._redis.port)))
+                node = Node(number, self._redis.url(proxy.port), history=(f"{KEPT}*",))
                 self._nodes.append(node)
                 starting.callback(node.end, signal.SIGKILL)
                 node.start()
