@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -123,6 +125,17 @@ class QueueContract(ABC):
         with self.working(made):
             until(lambda: drivers.scripted.delivered)
         assert drivers.scripted.ids == ["message-1"]
+
+    async def test_what_fills_the_threads_of_a_loop_does_not_keep_it_waiting(self, made: Queue) -> None:
+        """An application's functions, say, which wait there for an event that they send."""
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+
+        def push() -> None:
+            asyncio.run_coroutine_threadsafe(made.apush([envelope()]), loop).result(SECONDS)
+
+        await asyncio.to_thread(push)
+        await made.aclose()
 
     def test_a_queue_that_was_closed_takes_what_comes_next(self, made: Queue, drivers: Drivers) -> None:
         made.push([envelope(1)])

@@ -163,6 +163,26 @@ def test_what_was_given_up_is_so_again_if_the_broker_was_not_told(redis_server: 
     queue.close()
 
 
+def test_a_worker_outlives_an_hour_without_redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drivers, slept = Drivers(), 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal slept
+        slept += seconds
+
+    with RedisServer(tmp_path, password=None) as server:
+        queue = CeleryQueue(drivers, url=server.url())
+        server.stop()
+        monkeypatch.setattr("kombu.utils.functional.sleep", sleep)
+
+        with working(queue):
+            until(lambda: slept > 3_600)
+            server.start()
+            queue.push([envelope(1)])
+            until(lambda: drivers.scripted.delivered)
+        queue.close()
+
+
 def test_nothing_in_the_queue_is_a_pickle(redis_server: RedisServer) -> None:
     pushed = envelope(1)
     CeleryQueue(Drivers(), url=redis_server.url()).push([pushed])
@@ -260,12 +280,12 @@ def test_what_ends_the_process_that_delivers_is_counted(
 def test_what_rabbitmq_has_not_confirmed_is_told(
     redis_server: RedisServer, rabbit_server: RabbitServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(celery_queue, "CONFIRM_SECONDS", 0.2)
+    monkeypatch.setattr(celery_queue, "CONFIRM_SECONDS", 1.0)
     for option in ("socket_timeout", "socket_connect_timeout"):
-        monkeypatch.setitem(_celery_broker._BOUNDED, option, 0.2)
+        monkeypatch.setitem(_celery_broker._BOUNDED, option, 1.0)
     with Proxy(rabbit_server.port) as proxy:
         app = Celery("shop", broker=rabbit_server.url(proxy.port), set_as_current=False)
-        app.conf.update(task_default_queue="unconfirmed", broker_connection_timeout=0.5)
+        app.conf.update(task_default_queue="unconfirmed", broker_connection_timeout=1.0)
         queue = CeleryQueue(Drivers(), app=app, redis=redis_server.client())
         queue.push([envelope(1)])
         proxy.stall()

@@ -113,6 +113,8 @@ def settings(url: str, prefix: str) -> dict[str, Any]:
     """Return the settings of an application of our own: a Redis at *url*, its keys beneath *prefix*."""
     return {
         "accept_content": ["json"],
+        # After a hundred attempts, some 47 minutes, a worker would end.
+        "broker_connection_max_retries": None,
         "broker_connection_retry_on_startup": True,
         "broker_connection_timeout": _TIMEOUT,
         # Not `broker_url`, before which Celery takes that of a variable of its own.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 
 from broadcaster.drivers._redis_package import check_bytes
 from broadcaster.errors import DeliveryError
+from broadcaster.queues._threads import Threads
 from broadcaster.queues.envelopes import Envelope
 from broadcaster.queues.failed import FailedStore
 from broadcaster.queues.redis_failed import RedisFailedStore
@@ -26,6 +26,7 @@ class OnRedis(ABC):
     def __init__(self, drivers: Drivers, redis: Redis, *, prefix: str, span: Span | None) -> None:
         check_bytes(redis, who=f"queue {self.name!r}")
         self._prefix = prefix
+        self._threads = Threads()
         self._locks = RedisLocks(redis, prefix=prefix)
         self.failed: FailedStore = RedisFailedStore(redis, prefix=prefix)
         self._runner = Runner(drivers, self.failed, release=self.release, span=span)
@@ -44,7 +45,7 @@ class OnRedis(ABC):
 
     async def apush(self, envelopes: Sequence[Envelope]) -> None:
         """See `Queue.apush()`: the client blocks, so a thread uses it."""
-        await asyncio.to_thread(self.push, envelopes)
+        await self._threads.run(self.push, envelopes)
 
     def release(self, envelope: Envelope) -> None:
         """See `Queue.release()`."""
@@ -56,7 +57,7 @@ class OnRedis(ABC):
 
     async def aclose(self) -> None:
         """See `Queue.aclose()`."""
-        await asyncio.to_thread(self.close)
+        await self._threads.run(self.close)
 
     @abstractmethod
     def _put(self, envelopes: Sequence[tuple[Envelope, float]]) -> None:

@@ -86,6 +86,7 @@ class CeleryQueue(OnRedis):
 
     def close(self) -> None:
         """See `Queue.close()`."""
+        self._threads.close()
         self._broker.close()
 
     def worker(self, options: WorkOptions, *, report: Callable[[Outcome], None]) -> Worker:

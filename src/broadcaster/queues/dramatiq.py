@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import re
@@ -25,6 +24,7 @@ from broadcaster.queues._dramatiq_package import (
 )
 from broadcaster.queues._dramatiq_post import Post, body_of
 from broadcaster.queues._pika_logs import told_once
+from broadcaster.queues._threads import Threads
 from broadcaster.queues.base import Capabilities
 from broadcaster.queues.envelopes import Envelope, UnreadableEnvelope, open_envelope, seal
 from broadcaster.queues.failed import FailedStore
@@ -62,6 +62,7 @@ class DramatiqQueue:
         store: FailedStore | None = None,
     ) -> None:
         self._prefix = prefix
+        self._threads = Threads()
         self._is_ours = broker is None
         # A child would share the sockets of its parent; what the application made is not ours to make anew.
         joined = None if broker is None else self._joined(broker)
@@ -88,7 +89,7 @@ class DramatiqQueue:
 
     async def apush(self, envelopes: Sequence[Envelope]) -> None:
         """See `Queue.apush()`."""
-        await asyncio.to_thread(self.push, envelopes)
+        await self._threads.run(self.push, envelopes)
 
     def release(self, envelope: Envelope) -> None:
         """See `Queue.release()`."""
@@ -132,13 +133,14 @@ class DramatiqQueue:
 
     def close(self) -> None:
         """See `Queue.close()`; a broker that the application has made stays open."""
+        self._threads.close()
         if self._is_ours and (broker := self._brokers.held) is not None:
             with told_once():
                 broker.close()
 
     async def aclose(self) -> None:
         """See `close()`."""
-        await asyncio.to_thread(self.close)
+        await self._threads.run(self.close)
 
     @property
     def _actor_name(self) -> str:

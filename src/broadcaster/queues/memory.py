@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import heapq
 import itertools
@@ -14,6 +13,7 @@ from typing import Literal
 
 from broadcaster.drivers._processes import PerProcess
 from broadcaster.errors import DeliveryError
+from broadcaster.queues._threads import Threads
 from broadcaster.queues.base import Capabilities
 from broadcaster.queues.envelopes import Envelope, seal
 from broadcaster.queues.failed import MemoryFailedStore
@@ -59,6 +59,7 @@ class MemoryQueue:
         # Neither a thread nor what it holds comes along into a process that forks off.
         self._held = PerProcess(lambda: _Held(runner, size, lambda: atexit.register(self._end)))
         self._ends = False
+        self._threads = Threads()
 
     def push(self, envelopes: Sequence[Envelope]) -> None:
         """See `Queue.push()`."""
@@ -86,7 +87,7 @@ class MemoryQueue:
     async def apush(self, envelopes: Sequence[Envelope]) -> None:
         """See `Queue.apush()`."""
         if self._overflow == "wait":
-            await asyncio.to_thread(self.push, envelopes)
+            await self._threads.run(self.push, envelopes)
         else:
             self.push(envelopes)
 
@@ -96,13 +97,14 @@ class MemoryQueue:
 
     def close(self) -> None:
         """Deliver what is due, for up to *close_seconds*, and end the thread; the rest is lost."""
+        self._threads.close()
         if (held := self._held.held) is not None and (lost := held.stop(self._close_seconds)):
             _logger.error("%d events are lost, which the queue in memory could not deliver in time", lost)
         atexit.unregister(self._end)
 
     async def aclose(self) -> None:
         """See `close()`."""
-        await asyncio.to_thread(self.close)
+        await self._threads.run(self.close)
 
     def _end(self) -> None:
         self._ends = True

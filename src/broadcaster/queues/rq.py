@@ -85,6 +85,7 @@ class RqQueue(OnRedis):
 
     def close(self) -> None:
         """See `Queue.close()`."""
+        self._threads.close()
         self._redis.close()
 
     def run(self, body: str) -> Outcome:

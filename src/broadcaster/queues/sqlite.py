@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 
@@ -10,6 +9,7 @@ from broadcaster.queues._bell import ring
 from broadcaster.queues._gathered import Gathered
 from broadcaster.queues._sqlite_file import SqliteFile
 from broadcaster.queues._sqlite_jobs import SqliteJobs
+from broadcaster.queues._threads import Threads
 from broadcaster.queues.base import Capabilities
 from broadcaster.queues.envelopes import Envelope, seal
 from broadcaster.queues.outcomes import Outcome
@@ -45,6 +45,7 @@ class SqliteQueue:
         self._jobs = SqliteJobs(self._file, lease=lease, clock=clock)
         self._pushed = Gathered(self._jobs.add, name="queue sqlite")
         self._lease = lease
+        self._threads = Threads()
         self.failed = SqliteFailedStore(self._file, durable=False)
         # Its jobs know whether what ended here is done with, or in the hands of another worker by now: what
         # failed is kept then, and locks are given back.
@@ -58,7 +59,7 @@ class SqliteQueue:
 
     async def apush(self, envelopes: Sequence[Envelope]) -> None:
         """See `Queue.apush()`."""
-        await asyncio.to_thread(self.push, envelopes)
+        await self._threads.run(self.push, envelopes)
 
     def release(self, envelope: Envelope) -> None:
         """See `Queue.release()`."""
@@ -66,11 +67,12 @@ class SqliteQueue:
 
     def close(self) -> None:
         """Close the file; what waits in it goes on waiting."""
+        self._threads.close()
         self._file.close()
 
     async def aclose(self) -> None:
         """See `close()`."""
-        await asyncio.to_thread(self.close)
+        await self._threads.run(self.close)
 
     def worker(self, options: WorkOptions, *, report: Callable[[Outcome], None]) -> Worker:
         """See `WorkedQueue.worker()`."""

@@ -1,0 +1,42 @@
+"""Threads of a queue's own, to which coroutines leave what blocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import ParamSpec, TypeVar
+
+from broadcaster.drivers._processes import PerProcess
+
+__all__ = ["Threads"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_COUNT = 16
+
+
+class Threads:
+    """A few threads for each process, started as they are needed; they end once nothing refers to them.
+
+    Those that event loops lend are for what applications do there, which may be to wait for an event.
+    They end with their loop besides, and clients hold a connection for each thread.
+    """
+
+    def __init__(self) -> None:
+        self._pools = PerProcess(
+            lambda: ThreadPoolExecutor(_COUNT, thread_name_prefix="broadcaster-queue-push")
+        )
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call *function* in one of them, as `asyncio.to_thread()` does."""
+        context = copy_context()
+        return await asyncio.get_running_loop().run_in_executor(
+            self._pools.value, lambda: context.run(function, *args, **kwargs)
+        )
+
+    def close(self) -> None:
+        """Let them end when they have done what they are at; the next call starts others."""
+        self._pools.dropped()
