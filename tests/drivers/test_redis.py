@@ -82,11 +82,11 @@ class TestRedisDriver(RemoteDriverContract):
     def test_what_may_have_been_published_is_not_published_again(
         self, peer: RedisPeer, server: RedisServer, make: Make, verb: Verb
     ) -> None:
-        driver = make(timeout=0.1, retries=5)
+        driver = make(timeout=0.5, retries=5)
         peer.listen("lobby")
         verb.deliver(driver, PING)
 
-        sleeping = put_to_sleep(server, 0.4)
+        sleeping = put_to_sleep(server, 1.5)
         with pytest.raises(DeliveryError, match="no answer from") as caught:
             verb.deliver(driver, PING)
         sleeping.join(SECONDS)
@@ -169,7 +169,7 @@ class TestRedisDriver(RemoteDriverContract):
         assert 1 <= peer.proxies[0].connections <= 50
 
     def test_a_crowd_that_waits_in_vain_is_told(self, peer: RedisPeer, make: Make, verb: Verb) -> None:
-        driver = make(timeout=0.1, retries=0)
+        driver = make(timeout=0.5, retries=0)
         peer.stall()
 
         def fails(message: Message) -> None:

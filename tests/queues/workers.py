@@ -104,7 +104,7 @@ class WorkerContract(ABC):
                 until(lambda: drivers.scripted.delivered)
             queue.close()
         assert error.value.retryable
-        assert took < 5
+        assert took < SECONDS
         assert drivers.scripted.ids == ["message-3"]
 
     def test_a_worker_outlives_a_redis_that_is_started_again(self, drivers: Drivers, tmp_path: Path) -> None:
@@ -125,9 +125,9 @@ class WorkerContract(ABC):
     def test_a_redis_that_stalls_holds_nobody_up(
         self, drivers: Drivers, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(_redis_package, "_SECONDS", 0.2)
+        monkeypatch.setattr(_redis_package, "_SECONDS", 0.5)
         for option in ("socket_timeout", "socket_connect_timeout"):
-            monkeypatch.setitem(_celery_broker._BOUNDED, option, 0.2)
+            monkeypatch.setitem(_celery_broker._BOUNDED, option, 0.5)
         with Proxy(redis_server.port) as proxy:
             queue = self.queue(drivers, f"redis://127.0.0.1:{proxy.port}")
             queue.push([envelope(1)])
@@ -147,7 +147,7 @@ class WorkerContract(ABC):
 
             queue.push([envelope(6)])
             queue.close()
-        assert took < 5
+        assert took < SECONDS
 
     def test_a_process_that_forks_off_pushes_as_well(self, made: WorkedQueue, drivers: Drivers) -> None:
         made.push([envelope(1)])

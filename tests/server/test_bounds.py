@@ -55,7 +55,7 @@ def test_a_client_that_sends_a_byte_now_and_then_wins_no_time() -> None:
 
 
 def test_a_connection_that_asks_nothing_more_is_closed() -> None:
-    with bounded(idle_seconds=0.2) as server, raw(server.port) as connection:
+    with bounded(idle_seconds=1.0) as server, raw(server.port) as connection:
         connection.sendall(b"GET /up HTTP/1.1\r\nHost: a\r\n\r\n")
         assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
 
