@@ -147,6 +147,17 @@ class QueueContract(ABC):
             until(lambda: len(drivers.scripted.delivered) == 2)
         assert drivers.scripted.ids == ["message-1", "message-2"]
 
+    def test_who_closes_it_takes_nothing_from_threads_that_push(self, made: Queue, drivers: Drivers) -> None:
+        with ThreadPoolExecutor(3) as threads:
+            pushed = [threads.submit(made.push, [envelope(number)]) for number in range(60)]
+            while not all(one.done() for one in pushed):
+                made.close()
+        for one in pushed:
+            one.result()
+
+        with self.working(made):
+            until(lambda: len(set(drivers.scripted.ids)) == 60)
+
     def test_what_is_delayed_waits(self, made: Queue, drivers: Drivers) -> None:
         late, early = envelope(1, delay=0.3), envelope(2)
 

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -474,6 +475,33 @@ def test_a_store_that_is_away_for_a_moment_has_nothing_repeated(
 
     assert drivers.scripted.ids == ["message-1", "message-2"]
     assert queue.failed.count() == 1
+
+
+def test_on_rabbitmq_nobody_waits_for_the_farewell_to_connections_of_others(
+    rabbit_server: RabbitServer,
+) -> None:
+    with Proxy(rabbit_server.port) as proxy:
+        broker = make_broker(rabbit_server.url(proxy.port) + "?stack_timeout=1&socket_timeout=1")
+        queue = DramatiqQueue(Drivers(), broker=broker, prefix="farewell")
+        together = threading.Barrier(4)
+
+        def push() -> None:
+            queue.push([envelope()])
+            together.wait(SECONDS)
+
+        with ThreadPoolExecutor(4) as threads:
+            for _ in range(4):
+                threads.submit(push)
+        proxy.stall()
+
+        begun = time.monotonic()
+        with pytest.raises(DeliveryError):
+            queue.push([envelope(5)])
+        took = time.monotonic() - begun
+
+        proxy.break_connections()
+        broker.close()
+    assert took < 10  # each farewell would take more
 
 
 def test_on_rabbitmq_threads_that_have_ended_leave_no_connection_behind(rabbit_server: RabbitServer) -> None:

@@ -226,6 +226,67 @@ for number in range(100):
     assert "'goodbye' on numbers" in written
 
 
+def test_what_is_sent_of_a_delivery_at_the_end_of_the_process_is_delivered_too() -> None:
+    program = """
+import logging
+import sys
+import time
+from broadcaster import AnonymousEvent, BroadcastManager, ShouldQueue
+from broadcaster.signals import sent
+
+class Said(AnonymousEvent, ShouldQueue):
+    pass
+
+logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+broadcast = BroadcastManager.from_dict({"driver": "log", "queue": "memory"})
+
+@sent.connect
+def answer(manager, *, message, **_):
+    if message.name == "first":
+        time.sleep(0.2)
+        broadcast.send(Said("second", on="numbers"))
+
+broadcast.send(Said("first", on="numbers"))
+"""
+
+    written = python(program)
+
+    assert written.count("'second' on numbers") == 1
+    assert "lost" not in written
+
+
+def test_where_no_thread_can_be_started_any_more_the_sender_delivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Python 3.12 has it once its end has begun."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    drivers = Drivers()
+    queue = MemoryQueue(drivers)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    queue.push([envelope(1), envelope(2, delay=60)])
+
+    assert drivers.scripted.ids == ["message-1"]
+
+
+def test_what_is_lost_with_a_driver_that_breaks_keeps_nothing_out() -> None:
+    drivers = Drivers()
+    drivers.scripted.errors = [SystemExit(3)]  # type: ignore[list-item]
+    queue = MemoryQueue(drivers)
+    unique = {"unique": "the-only-one", "unique_for": 60}
+    queue.push([envelope(1, **unique)])
+    until(lambda: not drivers.scripted.errors)
+
+    def second_is_delivered() -> bool:
+        queue.push([envelope(2, **unique)])
+        return bool(drivers.scripted.ids)
+
+    until(second_is_delivered)
+    queue.close()
+    assert set(drivers.scripted.ids) == {"message-2"}
+
+
 def test_a_process_that_forks_off_has_a_thread_of_its_own() -> None:
     drivers = Drivers()
     queue = MemoryQueue(drivers)

@@ -309,6 +309,30 @@ def test_what_is_in_the_way_for_a_moment_is_told_when_it_is_used(
     assert written(path) == ["b"]
 
 
+def test_a_signal_may_have_a_thread_fork_that_is_forking(path: Path) -> None:
+    file = SqliteFile(path)
+    write(file, "a")
+
+    def is_free() -> bool:
+        """Whether another thread gets at the file."""
+        found: list[bool] = []
+        other = threading.Thread(target=lambda: found.append(file.lock.acquire(blocking=False)))
+        other.start()
+        other.join()
+        return found[0]
+
+    _sqlite_file._before_fork()
+    _sqlite_file._before_fork()
+    _sqlite_file._after_fork()
+    was_free = is_free()
+    _sqlite_file._after_fork()
+
+    assert not was_free
+    write(file, "b")
+    assert written(path) == ["a", "b"]
+    file.close()
+
+
 def test_of_two_threads_that_fork_at_once_one_waits_for_the_other() -> None:
     has_begun = threading.Event()
 

@@ -84,8 +84,10 @@ class Client:
         encryption_master_key: str | None = None,
         timeout: float = 10.0,
     ) -> None:
-        if urlsplit(url).scheme not in {"ws", "wss"} or not urlsplit(url).hostname:
-            raise ConfigurationError(f"no address of a server: {url!r}; write ws://127.0.0.1:6001")
+        if not _is_address(url):
+            # Whoever wrote a URL may have written a password.
+            shown = url.rpartition("@")[2]
+            raise ConfigurationError(f"no address of a server: {shown!r}; write ws://127.0.0.1:6001")
         self.url = f"{url.rstrip('/')}/app/{quote(key, safe='')}?protocol=7&client=broadcaster"
         self.socket_id: str | None = None
         """What tells the application who is asking, as `X-Socket-ID`; None while there is no connection."""
@@ -259,6 +261,14 @@ class Client:
             return
         with suppress(ConnectionClosed):  # whoever reads finds out too, and connects again
             await self._socket.send(encode({"event": event, **fields}))
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"ws", "wss"} and bool(parts.hostname)
 
 
 def _decoded(text: str | bytes) -> Any:

@@ -33,7 +33,5 @@ class PerProcess(Generic[T]):
     @property
     def value(self) -> T:
         """What this process uses."""
-        process = os.getpid()
-        if process not in self._held:
-            self._held.setdefault(process, self._opened())
-        return self._held[process]
+        held = self.held
+        return self._held.setdefault(os.getpid(), self._opened()) if held is None else held

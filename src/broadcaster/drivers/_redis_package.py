@@ -58,9 +58,14 @@ def client_of(url: str, *, who: str) -> redis.Redis:
         )
     except ValueError:
         # What it says may repeat a password.
-        raise ConfigurationError(f"{who}: 'url' is expected as redis://user:password@host:port/db") from None
+        raise no_url(who) from None
     check_bytes(client, who=who)
     return client
+
+
+def no_url(who: str) -> ConfigurationError:
+    """Return the error for a URL that is none, and which may have a password in it."""
+    return ConfigurationError(f"{who}: 'url' is expected as redis://user:password@host:port/db")
 
 
 def check_bytes(client: Any, *, who: str) -> None:

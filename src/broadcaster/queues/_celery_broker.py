@@ -9,7 +9,8 @@ from typing import Any
 from broadcaster.drivers._processes import PerProcess
 from broadcaster.drivers._redis_package import TROUBLE, short
 from broadcaster.errors import DeliveryError
-from broadcaster.queues._celery_transport import KombuError, ProducerPool
+from broadcaster.queues._celery_transport import KombuError, ProducerPool, close_idle
+from broadcaster.queues._gate import Gate
 
 __all__ = ["CONFIRM_SECONDS", "Broker", "settings"]
 
@@ -41,10 +42,16 @@ class Broker:
     def __init__(self, app: Any) -> None:
         self._app = app
         self._pools = PerProcess(self._opened)
+        self._gate = Gate()
 
     @contextmanager
     def producer(self) -> Iterator[Any]:
         """Lend a producer; what it raises becomes a `DeliveryError`."""
+        with self._gate.passed(), self._lent() as producer:
+            yield producer
+
+    @contextmanager
+    def _lent(self) -> Iterator[Any]:
         pool = self._pools.value
         of_broker = pool.connections.connection
         trouble = (
@@ -53,7 +60,7 @@ class Broker:
             *of_broker.recoverable_connection_errors,
         )
         try:
-            with _lent(pool) as producer:
+            with pool.acquire(block=True, timeout=_TIMEOUT) as producer:
                 yield producer
         except trouble as error:
             reason = f"the broker cannot be used: {short(error)}"
@@ -76,9 +83,9 @@ class Broker:
 
     def close(self) -> None:
         """Close the connections of this process; what comes next opens new ones."""
-        if (pool := self._pools.dropped()) is not None:
-            # With what it lends at the moment. One that is emptied is no use: whoever asks it waits for ever.
-            pool.connections.force_close_all()
+        with self._gate.shut():
+            if (pool := self._pools.dropped()) is not None:
+                close_idle(pool.connections)
 
     @contextmanager
     def _channel(self) -> Iterator[Any]:
@@ -98,15 +105,6 @@ class Broker:
         connections = self._app.connection_for_write(transport_options=_BOUNDED).Pool(_CONNECTIONS)
         producer = self._app.amqp.Producer
         return ProducerPool(connections, _CONNECTIONS, Producer=producer)
-
-
-def _lent(pool: ProducerPool) -> Any:
-    try:
-        return pool.acquire(block=True, timeout=_TIMEOUT)
-    except RuntimeError as error:
-        # "Acquire on closed pool"
-        reason = "the queue was closed meanwhile"
-        raise DeliveryError(reason, driver="queue celery", retryable=True) from error
 
 
 def settings(url: str, prefix: str) -> dict[str, Any]:

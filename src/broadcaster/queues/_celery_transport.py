@@ -7,6 +7,7 @@ begins anew whenever another one takes or finishes something: under load, the fi
 
 from __future__ import annotations
 
+from contextlib import suppress
 from math import inf
 from queue import Empty
 from time import monotonic, sleep, time
@@ -20,11 +21,12 @@ try:
     from kombu.pools import ProducerPool
     from kombu.transport import redis, virtual
     from kombu.utils.encoding import bytes_to_str
+    from kombu.utils.functional import lazy
     from kombu.utils.json import dumps, loads
 except ImportError as error:
     raise MissingExtra(error.name or "kombu", extra="celery") from error
 
-__all__ = ["Connection", "KombuError", "ProducerPool"]
+__all__ = ["Connection", "KombuError", "ProducerPool", "close_idle"]
 
 # What `QoS.append()` of kombu's writes, with the message as it is. What is no message of kombu's is for the
 # caller to complain of.
@@ -194,3 +196,18 @@ class Connection(connection.Connection):
     def get_transport_cls(self) -> type[Transport]:
         """Return the transport, whatever the URL says."""
         return Transport
+
+
+def close_idle(pool: Any) -> None:
+    """Close what *pool*, which is of kombu's connections, lends to nobody.
+
+    kombu itself closes what is lent as well, in the middle of a command. That goes back to the pool, and is
+    closed with it.
+    """
+    with suppress(Empty):
+        while True:
+            found = pool._resource.get_nowait()  # noqa: SLF001 - as kombu itself does
+            if not isinstance(found, lazy):
+                pool.close_resource(found)
+    # Whoever waits for one gets a new one.
+    pool.setup()

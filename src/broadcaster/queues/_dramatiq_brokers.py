@@ -6,6 +6,7 @@ import math
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from copy import copy
@@ -24,6 +25,7 @@ from broadcaster.queues._dramatiq_package import (
 __all__ = ["Patience", "make_broker", "worker_of"]
 
 _PUSH_SECONDS = 10.0
+_FAREWELL_SECONDS = 5.0
 
 
 def make_broker(
@@ -37,7 +39,11 @@ def make_broker(
     the least that makes sense; RabbitMQ notices by itself, and at once where a connection broke. *prefix*
     keeps the keys on Redis apart.
     """
-    match urlsplit(url).scheme:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise _no_url("redis://user:password@host:port/db") from None
+    match parts.scheme:
         case "redis" | "rediss":
             return _redis_broker(url, prefix, dead_after, look_every)
         case "amqp" | "amqps":
@@ -115,10 +121,12 @@ def _rabbitmq_broker(url: str, dead_after: float) -> dramatiq.Broker:
     try:
         return _RabbitmqBroker(url=parts._replace(query=query).geturl(), confirm_delivery=True, middleware=[])
     except ValueError:
-        # What it says may repeat a password.
-        raise ConfigurationError(
-            "queue 'dramatiq': 'url' is expected as amqp://user:password@host:port/vhost"
-        ) from None
+        raise _no_url("amqp://user:password@host:port/vhost") from None
+
+
+def _no_url(form: str) -> ConfigurationError:
+    # What others say of it may repeat a password.
+    return ConfigurationError(f"queue 'dramatiq': 'url' is expected as {form}")
 
 
 class _RabbitmqBroker(RabbitmqBroker):
@@ -130,8 +138,10 @@ class _RabbitmqBroker(RabbitmqBroker):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self._lock = threading.Lock()
         self._owned: list[tuple[threading.Thread, Any]] = []
-        self._sweeping = threading.Lock()
+        self._ended: deque[Any] = deque()
+        self._farewell: threading.Thread | None = None
 
     @property
     def connection(self) -> Any:
@@ -139,24 +149,54 @@ class _RabbitmqBroker(RabbitmqBroker):
         if getattr(self.state, "connection", None) is None:
             self._sweep()
             made = RabbitmqBroker.connection.fget(self)  # type: ignore[attr-defined]
-            self._owned.append((threading.current_thread(), made))
+            with self._lock:
+                self._owned.append((threading.current_thread(), made))
         return self.state.connection
 
     @connection.deleter
     def connection(self) -> None:
         RabbitmqBroker.connection.fdel(self)  # type: ignore[attr-defined]
 
+    def close(self) -> None:
+        """Close the connections."""
+        super().close()
+        if (farewell := self._farewell) is not None:
+            farewell.join(_FAREWELL_SECONDS)
+
     def _sweep(self) -> None:
-        with self._sweeping:
-            ended = [made for thread, made in self._owned if not thread.is_alive()]
-            self._owned = [(t, made) for t, made in self._owned if t.is_alive() and made in self.connections]
-        for made in ended:
-            if made in self.connections:
-                self.connections.discard(made)
-                self.channels -= {channel for channel in self.channels if channel.connection is made}
-                # The server closes those that were silent for a while.
-                with suppress(Exception):
-                    made.close()
+        with self._lock:
+            owned, self._owned = self._owned, []
+            for thread, made in owned:
+                if made not in self.connections:
+                    continue  # its thread has closed it
+                if thread.is_alive():
+                    self._owned.append((thread, made))
+                else:
+                    self._forget(made)
+            if self._ended and self._farewell is None:
+                # The server may be slow to answer, and nobody who pushes is to wait for that.
+                farewell = threading.Thread(target=self._close_ended, daemon=True)
+                with suppress(RuntimeError):  # at the end of the interpreter
+                    farewell.start()
+                    self._farewell = farewell
+
+    def _forget(self, made: Any) -> None:
+        self.connections.discard(made)
+        self._ended.append(made)
+        for channel in self.channels.copy():
+            if channel.connection is made:
+                self.channels.discard(channel)
+
+    def _close_ended(self) -> None:
+        while True:
+            with self._lock:
+                if not self._ended:
+                    self._farewell = None
+                    return
+                made = self._ended.popleft()
+            # The server closes those that were silent for a while.
+            with suppress(Exception):
+                made.close()
 
 
 class _RedisBroker(RedisBroker):

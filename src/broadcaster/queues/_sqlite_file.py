@@ -152,22 +152,24 @@ def _inode(path: Path) -> tuple[int, int]:
 # SQLite keeps a list of the locks that a process has, and a child would believe in those of its parent. To
 # others it would not seem to be in the file at all, and what it writes could be lost.
 _files: WeakSet[SqliteFile] = WeakSet()
-_forking: list[SqliteFile] = []
-_fork_lock = threading.Lock()
+_fork_lock = threading.RLock()
 """Held by the one thread that forks."""
+_forking: list[list[SqliteFile]] = []
+"""Whose locks each of its forks holds: a signal may come between, and what handles it may fork as well."""
 
 
 def _before_fork() -> None:
     _fork_lock.acquire()
+    _forking.append(held := [])
     for file in list(_files):
         file.lock.acquire()
+        held.append(file)
         file.close()
-        _forking.append(file)
 
 
 def _after_fork() -> None:
-    while _forking:
-        _forking.pop().lock.release()
+    for file in _forking.pop():
+        file.lock.release()
     _fork_lock.release()
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from broadcaster.drivers._redis_package import client_of
+from broadcaster.drivers._redis_package import client_of, no_url
 from broadcaster.errors import ConfigurationError, DeliveryError, MissingExtra
 from broadcaster.queues._celery_broker import CONFIRM_SECONDS, Broker, settings
 from broadcaster.queues._celery_transport import Connection
@@ -195,8 +195,10 @@ class CeleryQueue(OnRedis):
                     outcome = self._runner.run(seal(outcome.again))
                 if outcome.again is not None:
                     self._put([(outcome.again, outcome.pause)])
-        except (DeliveryError, OSError) as error:
-            _logger.warning("a job goes back to its queue: %s", error)
+        except Exception as error:
+            # Whatever it is: Celery would drop the job.
+            is_told = isinstance(error, DeliveryError | OSError)
+            _logger.warning("a job goes back to its queue: %s", error, exc_info=not is_told)
             time.sleep(_REST)
             raise Reject(str(error), requeue=True) from error
         finally:
@@ -280,7 +282,10 @@ def _application(url: str, prefix: str) -> Celery:
 
 def _verified(url: str) -> str:
     """Have TLS look at the certificate, as the clients of the other queues do, where *url* says nothing."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise no_url("queue 'celery'") from None
     if parts.scheme != "rediss" or "ssl_cert_reqs" in parse_qs(parts.query):
         return url
     return parts._replace(query="&".join(filter(None, [parts.query, "ssl_cert_reqs=required"]))).geturl()

@@ -23,6 +23,7 @@ from broadcaster.queues._dramatiq_package import (
     dramatiq,
 )
 from broadcaster.queues._dramatiq_post import Post, body_of
+from broadcaster.queues._gate import Gate
 from broadcaster.queues._pika_logs import told_once
 from broadcaster.queues._threads import Threads
 from broadcaster.queues.base import Capabilities
@@ -63,6 +64,7 @@ class DramatiqQueue:
     ) -> None:
         self._prefix = prefix
         self._threads = Threads()
+        self._gate = Gate()
         self._is_ours = broker is None
         # A child would share the sockets of its parent; what the application made is not ours to make anew.
         joined = None if broker is None else self._joined(broker)
@@ -135,7 +137,7 @@ class DramatiqQueue:
         """See `Queue.close()`; a broker that the application has made stays open."""
         self._threads.close()
         if self._is_ours and (broker := self._brokers.held) is not None:
-            with told_once():
+            with self._gate.shut(), told_once():
                 broker.close()
 
     async def aclose(self) -> None:
@@ -227,7 +229,7 @@ class DramatiqQueue:
     @contextmanager
     def _reached(self) -> Iterator[None]:
         try:
-            with told_once():
+            with self._gate.passed(), told_once():
                 yield
         except self._trouble as error:
             said = " ".join(str(error).split())[:200] or type(error).__name__

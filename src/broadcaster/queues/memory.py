@@ -9,13 +9,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Literal
 
 from broadcaster.drivers._processes import PerProcess
 from broadcaster.errors import DeliveryError
 from broadcaster.queues._threads import Threads
 from broadcaster.queues.base import Capabilities
-from broadcaster.queues.envelopes import Envelope, seal
+from broadcaster.queues.envelopes import Envelope, open_envelope, seal
 from broadcaster.queues.failed import MemoryFailedStore
 from broadcaster.queues.locks import MemoryLocks
 from broadcaster.queues.outcomes import Outcome
@@ -72,16 +73,17 @@ class MemoryQueue:
                 f"{len(wanted):,} events are more than the {self._size:,} that it holds; send fewer at once"
             )
             raise DeliveryError(reason, driver="queue memory")
-        left = held.put(
+        left, has_taker = held.put(
             [(envelope.delay, body) for envelope, body in wanted],
             seconds=_WAIT_SECONDS if self._overflow == "wait" else 0,
             some=self._overflow == "drop",
+            start=not self._ends,
         )
         if left:
             self._unlock(held, wanted[-left:])
             self._overflows(left)
-        if self._ends:
-            # Another function that the interpreter calls at its end: nobody comes after it to wait.
+        if not has_taker:
+            # The interpreter is at its end: nobody comes after this to wait, and new threads may be refused.
             self.close()
 
     async def apush(self, envelopes: Sequence[Envelope]) -> None:
@@ -97,10 +99,11 @@ class MemoryQueue:
 
     def close(self) -> None:
         """Deliver what is due, for up to *close_seconds*, and end the thread; the rest is lost."""
+        # Before it ends: what starts it again registers again.
+        atexit.unregister(self._end)
         self._threads.close()
         if (held := self._held.held) is not None and (lost := held.stop(self._close_seconds)):
             _logger.error("%d events are lost, which the queue in memory could not deliver in time", lost)
-        atexit.unregister(self._end)
 
     async def aclose(self) -> None:
         """See `close()`."""
@@ -137,10 +140,13 @@ class _Held:
         self._thread: threading.Thread | None = None
         """Whoever is not it any more, comes to an end."""
 
-    def put(self, entries: Sequence[tuple[float, bytes]], *, seconds: float, some: bool) -> int:
+    def put(
+        self, entries: Sequence[tuple[float, bytes]], *, seconds: float, some: bool, start: bool
+    ) -> tuple[int, bool]:
         """Take *entries*, of which each is due after a delay; return how many were left out.
 
-        That is all, or none, or with *some* the last for which there is no room.
+        That is all, or none, or with *some* the last for which there is no room. With *start*, the thread is
+        started where there is none; return also whether there is one now.
         """
         with self._changed:
             if seconds and not self._goes_on():  # for the thread that makes room, nobody else will
@@ -148,14 +154,24 @@ class _Held:
             count = len(entries) if len(entries) <= (room := self._room()) else room if some else 0
             self._add(entries[:count])
             if count:
-                self._start()
-            return len(entries) - count
+                self._changed.notify_all()
+                if start and not self._has_thread():
+                    self._start()
+            return len(entries) - count, self._has_thread() or not count
 
     def stop(self, seconds: float) -> int:
-        """Wait until nothing is due, and end the thread; return how many envelopes are lost."""
+        """Wait until nothing is due, and end the thread; return how many envelopes are lost.
+
+        Where there is no thread, this one delivers what is due.
+        """
         until = time.monotonic() + seconds
         with self._changed:
-            if self._thread is not None:
+            if is_here := not self._has_thread():
+                self._thread = threading.current_thread()
+        while is_here and self._is_due() and time.monotonic() < until:
+            self._deliver(self._take())
+        with self._changed:
+            if not is_here:
                 self._changed.wait_for(lambda: not self._running and not self._is_due(), seconds)
             thread, self._thread = self._thread, None
             self._changed.notify_all()
@@ -172,27 +188,33 @@ class _Held:
             heapq.heappush(self._waiting, (now + delay, next(self._numbers), body))
 
     def _start(self) -> None:
-        """Wake the thread, or start it."""
-        self._changed.notify_all()
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._run, name="broadcaster-queue", daemon=True)
-            self._thread.start()
+        """Start the thread, unless the interpreter refuses that at its end."""
+        thread = threading.Thread(target=self._run, name="broadcaster-queue", daemon=True)
+        with suppress(RuntimeError):
+            thread.start()
+            self._thread = thread
             self._started()
 
     def _run(self) -> None:
         while bodies := self._take():
-            outcomes: Sequence[Outcome] = ()
-            try:
-                outcomes = self._runner.run_many((body, 0) for body in bodies)
-            except BaseException:
-                # Also what would end a thread, since nobody else delivers.
-                _logger.exception("%d events may be lost, at which the queue in memory broke", len(bodies))
-            with self._changed:
-                if self._goes_on():
-                    self._running = 0
-                    again = [(one.pause, seal(one.again)) for one in outcomes if one.again is not None]
-                    self._add(again)
-                self._changed.notify_all()
+            self._deliver(bodies)
+
+    def _deliver(self, bodies: Sequence[bytes]) -> None:
+        outcomes: Sequence[Outcome] = ()
+        try:
+            outcomes = self._runner.run_many((body, 0) for body in bodies)
+        except BaseException:
+            # Also what would end a thread, since nobody else delivers.
+            _logger.exception("%d events may be lost, at which the queue in memory broke", len(bodies))
+            for body in bodies:
+                # What is lost must keep nothing out that comes after it.
+                self.locks.give_back(open_envelope(body))
+        with self._changed:
+            if self._goes_on():
+                self._running = 0
+                again = [(one.pause, seal(one.again)) for one in outcomes if one.again is not None]
+                self._add(again)
+            self._changed.notify_all()
 
     def _take(self) -> list[bytes]:
         """Wait until something is due, and return it; nothing at the end."""
@@ -209,6 +231,9 @@ class _Held:
 
     def _room(self) -> int:
         return max(0, self._size - len(self._waiting))
+
+    def _has_thread(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
 
     def _goes_on(self) -> bool:
         return self._thread is threading.current_thread()

@@ -15,6 +15,7 @@ from typing import Any
 from broadcaster.drivers._redis_package import TROUBLE, client_of, reached, short
 from broadcaster.errors import ConfigurationError, DeliveryError
 from broadcaster.queues._crew import Crew
+from broadcaster.queues._gate import Gate
 from broadcaster.queues._on_redis import OnRedis
 from broadcaster.queues._progress import Progress
 from broadcaster.queues._rq_lines import Line
@@ -79,20 +80,28 @@ class RqQueue(OnRedis):
     ) -> None:
         if connection is not None and url is not None:
             raise ConfigurationError("queue 'rq': a 'connection' leads somewhere, so 'url' has no use")
+        self._gate = Gate()
         self._redis: Any = connection or client_of(url or _URL, who="queue 'rq'")
         super().__init__(drivers, self._redis, prefix=prefix, span=span)
         self._job = job
 
+    def push(self, envelopes: Sequence[Envelope]) -> None:
+        """See `Queue.push()`."""
+        with self._gate.passed():
+            super().push(envelopes)
+
     def close(self) -> None:
         """See `Queue.close()`."""
         self._threads.close()
-        self._redis.close()
+        with self._gate.shut():
+            self._redis.close()
 
     def run(self, body: str) -> Outcome:
         """Deliver the envelope *body*, or see to it that it is tried again; what a *job* has to do."""
         outcome = self._runner.run(body.encode())
         if outcome.again is not None:
-            self._put([(outcome.again, outcome.pause)])
+            with self._gate.passed():
+                self._put([(outcome.again, outcome.pause)])
         if (at_work := _at_work.get(None)) is not None:
             at_work.outcomes.append(outcome)
         return outcome
