@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from threading import Lock
 
 import pytest
 
@@ -17,6 +18,7 @@ from broadcaster.errors import (
     ProtocolViolation,
     UnencodableData,
     named,
+    note_progress,
     suggestion,
 )
 
@@ -126,3 +128,12 @@ def test_an_error_survives_the_way_between_processes(error: BroadcastError) -> N
     assert (type(copy), str(copy)) == (type(error), str(error))
     assert repr(vars(copy)) == repr(vars(error))
     assert getattr(copy, "name", None) == getattr(error, "name", None)
+
+
+def test_what_was_handed_over_does_not_come_along() -> None:
+    error = DeliveryError("gone", driver="pusher")
+    note_progress(error, [Lock()], 1, None, by=Lock())
+
+    copy = pickle.loads(pickle.dumps(error))
+
+    assert (copy.delivered, copy.driver) == (1, "pusher")

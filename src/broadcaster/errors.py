@@ -34,7 +34,8 @@ class BroadcastError(Exception):
     """The root of every exception in this module; all of them can be pickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (type(self), self.args, self.__dict__)
+        fields = {name: value for name, value in self.__dict__.items() if name != _PROGRESS}
+        return _restored, (type(self), self.args, fields)
 
 
 class ConfigurationError(BroadcastError, ValueError):
@@ -111,7 +112,6 @@ class DeliveryError(BroadcastError):
 
         Those beyond the first *tried* it did not come to; None where it failed at all the others together.
         """
-        self.delivered = count
         note_progress(self, messages, count, tried)
 
 
@@ -138,19 +138,25 @@ class ProtocolViolation(BroadcastError):
         self.channel = channel
 
 
-def note_progress(error: Exception, messages: Sequence[object], delivered: int, tried: int | None) -> None:
+def note_progress(
+    error: Exception, messages: Sequence[object], delivered: int, tried: int | None, *, by: object = None
+) -> None:
     """Have *error* say how far a driver came with *messages*; see `DeliveryError.handed_over()`."""
+    if isinstance(error, DeliveryError):
+        error.delivered = delivered
     tried = len(messages) if tried is None else tried
-    error.__dict__[_PROGRESS] = (messages, delivered, tried)
+    error.__dict__[_PROGRESS] = (messages, delivered, tried, by)
 
 
-def progress_of(error: Exception, messages: Sequence[object]) -> tuple[int, int]:
-    """Return how many of *messages* were handed over, and how many tried, those included.
+def progress_of(error: Exception, messages: Sequence[object], *, by: object) -> tuple[int, int]:
+    """Return how many of *messages* the driver *by* handed over, and how many it tried, those included.
 
-    None and all of them where *error* does not say, or says it of others, further inside.
+    None and all of them where *error* does not say, or says it of other messages or of another driver,
+    which that one handed them on to.
     """
-    batch, delivered, tried = error.__dict__.get(_PROGRESS, (None, 0, 0))
-    return (delivered, tried) if batch is messages else (0, len(messages))
+    batch, delivered, tried, who = error.__dict__.get(_PROGRESS, (None, 0, 0, None))
+    is_told = batch is messages and (who is None or who is by)
+    return (delivered, tried) if is_told else (0, len(messages))
 
 
 def named(names: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ import pty
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +225,10 @@ def test_what_was_given_up_is_found_by_the_id_of_its_message_as_well(queue: Sqli
     give_up(queue, 1, 2)
     queue.failed.add(Failed(b"no envelope", "away", 1_000.0))
 
-    assert run("retry", "message-2") == (0, "1 wait again\n", "")
+    # Another driver of the same message.
+    queue.failed.add(Failed(seal(replace(envelope(2), driver="other")), "away", 1_000.0))
+
+    assert run("retry", "message-2") == (0, "2 wait again\n", "")
     assert run("forget", "message-1") == (0, "1 forgotten\n", "")
     assert run("forget", "message-3")[0] == 1
-    assert (queue.failed.count(), queue.sizes()["default"].ready) == (1, 1)
+    assert (queue.failed.count(), queue.sizes()["default"].ready) == (1, 2)

@@ -340,6 +340,28 @@ def test_with_reload_a_terminal_that_is_closed_ends_the_worker_too(shop: Shop) -
         assert parent.wait(SECONDS) == 0
 
 
+@pytest.fixture
+def nohup() -> Iterator[None]:
+    """Start programs as `nohup` does."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("nohup")
+def test_with_reload_a_terminal_that_is_closed_is_no_matter_where_that_is_wished_for(shop: Shop) -> None:
+    with shop.work("--reload") as parent:
+        assert parent.stderr is not None
+        until(lambda: "working on" in parent.stderr.readline())  # type: ignore[union-attr]
+
+        parent.send_signal(signal.SIGHUP)
+        shop.send("first")
+        shop.until("delivered", "first")
+        parent.send_signal(signal.SIGTERM)
+
+        assert parent.wait(SECONDS) == 0
+
+
 def test_what_cannot_be_logged_on_a_terminal_fails_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     handler = _Printed(Console(file=io.StringIO()))
 

@@ -274,10 +274,13 @@ async def test_a_key_that_nobody_knows_is_told_and_not_tried_again(server: Serve
             await client.channel("later").subscribed()
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:6001", "http://a", "ws://", ""])
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:6001", "http://a", "ws://", "", "ws://:secret#@[", "ws://:secret\uff03x@127.0.0.1"]
+)
 def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="no address of a server"):
+    with pytest.raises(ConfigurationError, match="no address of a server") as error:
         Client(url, "key")
+    assert "secret" not in str(error.value)
 
 
 async def test_nothing_of_a_client_is_left_when_it_ends(server: ServerThread) -> None:

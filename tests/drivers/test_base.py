@@ -10,7 +10,7 @@ import pytest
 
 from broadcaster import DeliveryError, Message
 from broadcaster.drivers.base import BlockingDriver, Driver, HttpDriver
-from broadcaster.drivers.requests import HttpRequest
+from broadcaster.drivers.requests import HttpRequest, HttpResponse
 from broadcaster.errors import progress_of
 from tests.drivers.loopback import Loopback
 
@@ -173,8 +173,8 @@ async def handed_over(driver: Driver, messages: Sequence[Message], how: str) -> 
             driver.deliver_many(messages)
         else:
             await driver.adeliver_many(messages)
-    except DeliveryError as error:
-        return progress_of(error, messages)
+    except (DeliveryError, ValueError) as error:
+        return progress_of(error, messages, by=driver)
     return None
 
 
@@ -183,6 +183,19 @@ async def test_a_failure_tells_how_many_were_handed_over_before_it(loopback: Loo
     driver = Webhook(loopback.url)
     for status in (200, 200, 200, 200, 200, 400):
         loopback.answer(status, b"")
+
+    assert await handed_over(driver, [TWICE] * 4, how) == (2, 3)
+    await driver.aclose()
+
+
+@pytest.mark.parametrize("how", ["blocking", "in a loop"])
+async def test_so_does_any_other_error(loopback: Loopback, how: str) -> None:
+    class Careless(Webhook):
+        def check(self, response: HttpResponse) -> None:
+            if len(loopback.requests) == 5:
+                raise ValueError(response)
+
+    driver = Careless(loopback.url)
 
     assert await handed_over(driver, [TWICE] * 4, how) == (2, 3)
     await driver.aclose()

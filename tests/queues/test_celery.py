@@ -206,6 +206,7 @@ def arguments(task: bytes) -> Any:
         ({"url": "amqp://user:secret@h", "redis": Redis()}, "'amqp' is not a scheme of Redis"),
         ({"url": "unix:///run/redis.sock"}, "'unix' is not a scheme of Redis"),
         ({"url": "redis://:secret@h:port"}, "'url' is expected as redis://"),
+        ({"url": "rediss://:secret\uff03@h"}, "'url' is expected as redis://"),
     ],
 )
 def test_a_broker_that_cannot_be_used_is_told_without_its_password(how: dict[str, Any], told: str) -> None:

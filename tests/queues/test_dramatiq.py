@@ -235,7 +235,14 @@ def test_nothing_is_pickled(on_redis: DramatiqQueue, redis_server: RedisServer) 
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1", "127.0.0.1:6379", "redis://secret@a:x", "amqp://secret@a:x"]
+    "url",
+    [
+        "http://127.0.0.1",
+        "127.0.0.1:6379",
+        "redis://secret@a:x",
+        "amqp://secret@a:x",
+        "redis://secret\uff03@a",
+    ],
 )
 def test_a_url_that_is_none_is_refused_and_not_told(url: str) -> None:
     with pytest.raises(ConfigurationError) as error:

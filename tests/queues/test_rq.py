@@ -227,6 +227,7 @@ def test_nothing_in_the_queue_is_a_pickle(redis_server: RedisServer) -> None:
     [
         ({"url": "redis://h", "connection": object()}, "a 'connection' leads somewhere"),
         ({"url": "amqp://user:secret@h"}, "'url' is expected as redis://"),
+        ({"url": "redis://:secret\uff03@h"}, "'url' is expected as redis://"),
     ],
 )
 def test_a_redis_that_cannot_be_used_is_told_without_its_password(how: dict[str, Any], told: str) -> None:

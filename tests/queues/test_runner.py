@@ -164,6 +164,13 @@ def test_what_a_driver_inside_handed_over_is_said_of_that_batch_only() -> None:
 
         deliver_many = Driver.deliver_many
 
+    class Both(Scripted):
+        """Hands on the very batch that it gets, to two drivers."""
+
+        def deliver_many(self, messages: Sequence[Message]) -> None:
+            Inner().deliver_many(messages)
+            raise AssertionError
+
     class Sorting(Scripted):
         """Hands on what it gets as another batch, in another order."""
 
@@ -179,7 +186,10 @@ def test_what_a_driver_inside_handed_over_is_said_of_that_batch_only() -> None:
     alone = bench.run(envelope(1, tries=2))
     together = bench.run(*(envelope(number, tries=2) for number in (1, 2, 3)))
 
-    assert [outcome.verdict for outcome in [*alone, *together]] == [Verdict.RETRY] * 4
+    bench.drivers.scripted = Both()
+    to_both = bench.run(*(envelope(number, tries=2) for number in (0, 1)))
+
+    assert [outcome.verdict for outcome in [*alone, *together, *to_both]] == [Verdict.RETRY] * 6
 
 
 @pytest.mark.parametrize("what", ["a driver", "a receiver of `sending`"])

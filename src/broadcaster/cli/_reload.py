@@ -16,7 +16,6 @@ import typer
 __all__ = ["run_reloaded"]
 
 _LOOK_SECONDS = 0.5
-_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _NOT_OURS = {"__pycache__", "node_modules", "site-packages"}
 
 
@@ -37,7 +36,7 @@ class _Reloaded:
         self._stopping = False
 
     def run(self) -> int:
-        before = {number: signal.signal(number, self._stop) for number in _SIGNALS}
+        before = {number: signal.signal(number, self._stop) for number in _signals()}
         try:
             seen: dict[str, int] | None = _times(self._folder)
             while seen is not None and not self._stopping:
@@ -79,6 +78,13 @@ class _Reloaded:
         if self._child is not None:
             # Of a terminal that was closed, the command would not know what to make.
             self._child.send_signal(number if number == signal.SIGINT else signal.SIGTERM)
+
+
+def _signals() -> list[signal.Signals]:
+    """Return what ends it: under `nohup`, not that its terminal is closed."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    found: list[signal.Signals] = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    return [each for each in found if each.name != "SIGHUP" or signal.getsignal(each) is not signal.SIG_IGN]
 
 
 def _times(folder: Path) -> dict[str, int]:

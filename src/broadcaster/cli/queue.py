@@ -159,21 +159,28 @@ def _queue(app: str | None, env_file: Path | None) -> Iterator[WorkedQueue]:
 
 
 def _find_all(found: WorkedQueue, ids: Iterable[str]) -> list[Failed]:
-    """Return each of them once, also where it was named twice."""
-    by_id = {kept.id: kept for kept in (_find(found, failed_id) for failed_id in ids)}
+    """Return what has these ids in the failed store, or a message that has one of them, each once."""
+    by_id: dict[str, Failed] = {}
+    by_message: dict[str | None, list[Failed]] = {}
+    for wanted in ids:
+        if (kept := found.failed.find(wanted)) is not None:
+            by_id[kept.id] = kept
+            continue
+        by_message = by_message or _by_message(found)
+        if wanted not in by_message:
+            raise BroadcastError(
+                f"nothing was given up under the id {wanted!r}; `broadcaster queue failed` lists them"
+            )
+        by_id |= {each.id: each for each in by_message[wanted]}
     return [*by_id.values()]
 
 
-def _find(found: WorkedQueue, failed_id: str) -> Failed:
-    """Return what has that id in the failed store, or holds the message that has it."""
-    kept = found.failed.find(failed_id) or next(
-        (each for each in found.failed.list(most=_MOST) if _message_id(each) == failed_id), None
-    )
-    if kept is None:
-        raise BroadcastError(
-            f"nothing was given up under the id {failed_id!r}; `broadcaster queue failed` lists them"
-        )
-    return kept
+def _by_message(found: WorkedQueue) -> dict[str | None, list[Failed]]:
+    """Return what was given up by the ids of the messages: there is one for each of its drivers."""
+    by_message: dict[str | None, list[Failed]] = {}
+    for kept in reversed(found.failed.list(most=_MOST)):
+        by_message.setdefault(_message_id(kept), []).append(kept)
+    return by_message
 
 
 def _message_id(kept: Failed) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from broadcaster.context import trace_headers
 from broadcaster.drivers._processes import PerProcess
 from broadcaster.drivers.requests import Attempts, HttpRequest, HttpResponse, attempts
-from broadcaster.errors import DeliveryError, note_progress
+from broadcaster.errors import note_progress
 from broadcaster.messages import Message
 
 if TYPE_CHECKING:
@@ -44,11 +44,8 @@ class Driver(ABC):
         for number, message in enumerate(messages):
             try:
                 self.deliver(message)
-            except DeliveryError as error:
-                error.handed_over(messages, number, tried=number + 1)
-                raise
             except Exception as error:
-                note_progress(error, messages, number, number + 1)
+                note_progress(error, messages, number, number + 1, by=self)
                 raise
 
     async def adeliver_many(self, messages: Sequence[Message]) -> None:
@@ -56,11 +53,8 @@ class Driver(ABC):
         for number, message in enumerate(messages):
             try:
                 await self.adeliver(message)
-            except DeliveryError as error:
-                error.handed_over(messages, number, tried=number + 1)
-                raise
             except Exception as error:
-                note_progress(error, messages, number, number + 1)
+                note_progress(error, messages, number, number + 1, by=self)
                 raise
 
     @property
@@ -146,8 +140,8 @@ class HttpDriver(Driver):
                 tried = max(done + 1, request.completes)
                 self.ask(request)
                 done, tried = max(done, request.completes), None
-        except DeliveryError as error:
-            error.handed_over(messages, done, tried=tried)
+        except Exception as error:
+            note_progress(error, messages, done, tried, by=self)
             raise
 
     async def adeliver_many(self, messages: Sequence[Message]) -> None:
@@ -159,8 +153,8 @@ class HttpDriver(Driver):
                 tried = max(done + 1, request.completes)
                 await self.aask(request)
                 done, tried = max(done, request.completes), None
-        except DeliveryError as error:
-            error.handed_over(messages, done, tried=tried)
+        except Exception as error:
+            note_progress(error, messages, done, tried, by=self)
             raise
 
     def ask(self, request: HttpRequest) -> HttpResponse:

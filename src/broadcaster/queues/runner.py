@@ -74,7 +74,7 @@ class Runner:
         """Deliver several, those for one driver as a batch; the outcomes are in the order of *jobs*."""
         work = self._work(jobs)
         while (group := work.next()) is not None:
-            messages = group.messages
+            messages, driver = group.messages, None
             try:
                 self._announce(sending, group)
                 with self._spanned(group):
@@ -84,10 +84,11 @@ class Runner:
                     else:
                         driver.deliver_many(messages)
             except BroadcastError as error:
-                self._stopped(work, group, progress_of(error, messages), error)
+                self._stopped(work, group, progress_of(error, messages, by=driver), error)
             except Exception as error:
                 _logger.exception("driver %r broke", group.driver)
-                self._stopped(work, group, progress_of(error, messages), _broken(group, error), broke=True)
+                progress = progress_of(error, messages, by=driver)
+                self._stopped(work, group, progress, _broken(group, error), broke=True)
             else:
                 self._deliver(work, group)
         return work.outcomes
@@ -96,7 +97,7 @@ class Runner:
         """Like `run_many()`, without blocking the event loop."""
         work = self._work(jobs)
         while (group := work.next()) is not None:
-            messages = group.messages
+            messages, driver = group.messages, None
             try:
                 self._announce(sending, group)
                 with self._spanned(group):
@@ -106,10 +107,11 @@ class Runner:
                     else:
                         await driver.adeliver_many(messages)
             except BroadcastError as error:
-                self._stopped(work, group, progress_of(error, messages), error)
+                self._stopped(work, group, progress_of(error, messages, by=driver), error)
             except Exception as error:
                 _logger.exception("driver %r broke", group.driver)
-                self._stopped(work, group, progress_of(error, messages), _broken(group, error), broke=True)
+                progress = progress_of(error, messages, by=driver)
+                self._stopped(work, group, progress, _broken(group, error), broke=True)
             else:
                 self._deliver(work, group)
         return work.outcomes

@@ -233,6 +233,25 @@ def test_what_a_commit_hook_sends_is_published_after_what_waited(
     assert reader.seen == [["a"], ["a"]]
 
 
+def test_what_an_interrupt_leaves_undone_is_logged(
+    broadcast: BroadcastManager, engine: Engine, reader: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Interrupted(RecordingDriver):
+        def deliver(self, message: Message) -> None:
+            raise KeyboardInterrupt
+
+    broadcast.extend("interrupted", Interrupted)
+
+    with Session(engine) as session:
+        note(session, "a")
+        for name in ("a", "b", "c"):
+            broadcast.send(Noted(name), via="interrupted")
+        with pytest.raises(KeyboardInterrupt):
+            session.commit()
+
+    assert "2 more sends after a commit were not begun" in caplog.text
+
+
 def test_a_delivery_that_fails_does_not_raise_out_of_the_commit(
     engine: Engine, reader: Reader, caplog: pytest.LogCaptureFixture
 ) -> None:

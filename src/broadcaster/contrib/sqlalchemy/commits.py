@@ -163,8 +163,9 @@ def _note_end(session: Session, transaction: SessionTransaction) -> None:
     elif in_greenlet():
         await_only(_carried([acarry for _, acarry in ended.sends]))
     else:
-        for carry, _ in ended.sends:
-            carry()
+        for number, (carry, _) in enumerate(ended.sends, 1):
+            with _telling(len(ended.sends) - number):
+                carry()
 
 
 async def _carried(sends: Sequence[Callable[[], Awaitable[None]]]) -> None:
@@ -177,12 +178,19 @@ async def _carried(sends: Sequence[Callable[[], Awaitable[None]]]) -> None:
 
 async def _one_by_one(sends: Sequence[Callable[[], Awaitable[None]]]) -> None:
     for number, acarry in enumerate(sends, 1):
-        try:
+        with _telling(len(sends) - number):
             await acarry()
-        except asyncio.CancelledError:
-            if left := len(sends) - number:
-                _logger.error("%d more sends after a commit were not begun", left)  # noqa: TRY400
-            raise
+
+
+@contextmanager
+def _telling(left: int) -> Iterator[None]:
+    """Tell how many sends are *left* where one comes to an end with all that runs: an error is logged."""
+    try:
+        yield
+    except BaseException:
+        if left:
+            _logger.error("%d more sends after a commit were not begun", left)  # noqa: TRY400
+        raise
 
 
 _LISTENERS: dict[str, Callable[..., None]] = {
