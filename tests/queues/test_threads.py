@@ -6,6 +6,7 @@ from contextvars import ContextVar
 
 import pytest
 
+from broadcaster.queues import _threads
 from broadcaster.queues._threads import Threads
 from tests.forks import in_a_child
 from tests.waits import auntil, until
@@ -24,7 +25,8 @@ async def test_what_a_call_raises_is_raised() -> None:
         await Threads().run(int, "x")
 
 
-def test_event_loops_share_them() -> None:
+def test_event_loops_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_threads, "_COUNT", 1)
     threads = Threads()
 
     used = {asyncio.run(threads.run(threading.current_thread)) for _ in range(3)}
