@@ -183,6 +183,27 @@ def test_a_worker_outlives_an_hour_without_redis(tmp_path: Path, monkeypatch: py
         queue.close()
 
 
+def test_what_breaks_as_nobody_expects_comes_again(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    drivers = Drivers()
+    queue = CeleryQueue(drivers, url=redis_server.url())
+    queue.push([envelope(1)])
+
+    def breaks(body: bytes) -> Any:
+        raise AttributeError(len(body))
+
+    monkeypatch.setattr(queue._runner, "run", breaks)
+
+    with working(queue):
+        until(lambda: "a job goes back to its queue" in caplog.text)
+        monkeypatch.undo()
+        until(lambda: drivers.scripted.delivered)
+    queue.close()
+
+    assert drivers.scripted.ids == ["message-1"]
+
+
 def test_nothing_in_the_queue_is_a_pickle(redis_server: RedisServer) -> None:
     pushed = envelope(1)
     CeleryQueue(Drivers(), url=redis_server.url()).push([pushed])
