@@ -130,7 +130,7 @@ async def test_where_the_history_does_not_reach_back_there_is_a_gap(
 
 
 async def test_after_a_flush_there_is_a_gap_before_the_next_event(redis: RedisServer, prefix: str) -> None:
-    one, other = node(redis.url(), prefix), node(redis.url(), prefix)
+    one, other = (node(redis.url(), prefix, seconds=SECONDS) for _ in range(2))
     for each in (one, other):
         await each.open()
         await each.follow()
@@ -242,7 +242,7 @@ async def test_what_waits_for_redis_is_bounded_and_what_is_lost_leaves_a_hole(
 
 async def test_what_is_kept_is_bounded_in_time(redis: RedisServer, prefix: str) -> None:
     keeping = replace(KEEPING, seconds=1, window=1)
-    one = node(redis.url(), prefix)
+    one = node(redis.url(), prefix, seconds=SECONDS)
     await one.open()
     begin = await one.follow(keeping=keeping)
     assert begin is not None
@@ -266,7 +266,7 @@ async def test_what_is_kept_is_bounded_in_time(redis: RedisServer, prefix: str) 
 async def test_what_is_too_old_is_not_told_though_newer_events_are_there(
     redis: RedisServer, prefix: str
 ) -> None:
-    one = node(redis.url(), prefix)
+    one = node(redis.url(), prefix, seconds=SECONDS)
     await one.open()
     begin = await one.follow(keeping=replace(KEEPING, seconds=1))
     one.record("old", keeping=KEEPING)
@@ -286,7 +286,7 @@ async def test_what_is_too_old_is_not_told_though_newer_events_are_there(
 
 
 async def test_a_redis_that_forgets_its_scripts_is_told_them_again(redis: RedisServer, prefix: str) -> None:
-    one = node(redis.url(), prefix)
+    one = node(redis.url(), prefix, seconds=SECONDS)
     await one.open()
     await one.follow()
 

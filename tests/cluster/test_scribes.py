@@ -18,7 +18,7 @@ from tests.waits import auntil
 
 from .journals import KEEPING, TOPIC, JournalNode
 
-QUICK = 0.3
+QUICK = 2.0
 PLENTY = replace(KEEPING, events=100_000)
 SPREAD = tuple(f"topic-{number}" for number in range(12))
 _groups = itertools.count()

@@ -76,8 +76,10 @@ class Pair:
             deaf.update(node for node in self._troubled if not what(node).is_connected)
             return len(deaf) == len(self._troubled)
 
-        await asyncio.to_thread(trouble)
+        # Looked for meanwhile: it may be over before *trouble* returns.
+        coming = asyncio.create_task(asyncio.to_thread(trouble))
         await auntil(are_deaf)
+        await coming
         _logger.info("noticed after %.1f s", asyncio.get_running_loop().time() - began)
 
         # Nobody waits for Redis.

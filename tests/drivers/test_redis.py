@@ -97,11 +97,11 @@ class TestRedisDriver(RemoteDriverContract):
     def test_a_message_that_tells_its_id_may_be_published_again(
         self, peer: RedisPeer, server: RedisServer, make: Make, verb: Verb
     ) -> None:
-        driver = make(timeout=0.1, retries=9, message_ids=True)
+        driver = make(timeout=0.5, retries=9, message_ids=True)
         heard = Heard(server, "lobby")
         verb.deliver(driver, PING)
 
-        sleeping = put_to_sleep(server, 0.3)
+        sleeping = put_to_sleep(server, 1.5)
         verb.deliver(driver, PING)
         sleeping.join(SECONDS)
 
@@ -381,7 +381,7 @@ def put_to_sleep(server: RedisServer, seconds: float) -> threading.Thread:
     client = server.client()
     client.ping()
     thread = threading.Thread(target=client.execute_command, args=("DEBUG", "SLEEP", seconds))
-    watcher = server.client(socket_timeout=0.05, retry=None)
+    watcher = server.client(socket_timeout=0.2, retry=None)
     watcher.ping()
     thread.start()
     while True:

@@ -67,7 +67,7 @@ class RabbitServer:
                         command, env=os.environ | environment, stdout=out, stderr=out, start_new_session=True
                     )
                 )
-        until(lambda: self._answers() or self._running[-1].poll() is not None, every=0.1)
+        until(lambda: self._answers() or self._running[-1].poll() is not None, seconds=SECONDS, every=0.1)
         assert self._running[-1].poll() is None, (self._folder / "out").read_text("utf-8")
 
     def stop(self) -> None:

@@ -54,6 +54,30 @@ class Disk:
         return len(self.gathered._waiting.value.shares)
 
 
+def test_what_was_written_alone_is_not_written_again_by_who_comes_next() -> None:
+    written: list[str] = []
+    gathered = Gathered(written.extend, name="disk")
+    lock, coming = threading.Lock(), [threading.Thread(target=gathered.write, args=[["b"]])]
+
+    class Overtaken:
+        """A lock after which another thread has its turn before the one that released it goes on."""
+
+        def __enter__(self) -> None:
+            lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            lock.release()
+            if coming:
+                thread = coming.pop()
+                thread.start()
+                thread.join(SECONDS)
+
+    gathered._waiting.value.writing = Overtaken()  # type: ignore[assignment]
+    gathered.write(["a"])
+
+    assert written == ["a", "b"]
+
+
 def test_what_comes_while_it_writes_is_written_at_once() -> None:
     disk = Disk()
     threads = disk.threads("a", "b", "c", "d")

@@ -45,15 +45,15 @@ async def code_and_time(browser: ClientConnection) -> tuple[int | None, float]:
 async def test_clients_are_sent_away_one_by_one_with_4200() -> None:
     server = Server([APP], port=0)
     await server.start()
-    async with asyncio.timeout(SECONDS), crowd(server, 20) as browsers:
+    async with asyncio.timeout(SECONDS), crowd(server, 80) as browsers:
         ends = [asyncio.create_task(code_and_time(one)) for one in browsers]
-        await server.stop(drain=0.4)
+        await server.stop(drain=1.6)
         codes, times = zip(*[await end for end in ends], strict=True)
 
     assert set(codes) == {4200}
     gaps = [later - earlier for earlier, later in zip(sorted(times), sorted(times)[1:], strict=False)]
-    assert max(times) - min(times) > 0.25
-    assert max(gaps) < 0.2
+    assert max(times) - min(times) > 1.0
+    assert max(gaps) < 0.8
     assert list(times) != sorted(times)
 
 
@@ -77,9 +77,9 @@ async def test_the_time_to_send_clients_away_fits_into_the_grace_period() -> Non
     async with crowd(server, 200) as browsers:
         start = asyncio.get_running_loop().time()
 
-        await server.stop(grace=1.0, drain=60)
+        await server.stop(grace=4.0, drain=60)
 
-        assert asyncio.get_running_loop().time() - start < 1.0
+        assert asyncio.get_running_loop().time() - start < 4.0
         assert {(await code_and_time(one))[0] for one in browsers} == {4200}
 
 

@@ -265,7 +265,7 @@ def test_other_nodes_are_counted_both_ways(tmp_path: Path) -> None:
     with RedisServer(tmp_path, password=None) as redis:
 
         def group() -> Group:
-            return redis_group(redis.url(), seconds=0.2)
+            return redis_group(redis.url(), seconds=1.0)
 
         with (
             ServerThread([APP], port=0, group=group(), admin=(first := Admin(port=0))) as server,

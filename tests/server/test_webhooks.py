@@ -91,7 +91,7 @@ def test_who_goes_and_does_not_come_back_is_told_after_three_seconds(receiver: R
     with serving(Webhook(receiver.url)) as server:
         with client(server.port) as ann:
             ann.subscribe("presence-a", user_id="ann")
-        gone = time.monotonic()
+            gone = time.monotonic()
         receiver.wait(lambda: len(receiver.events) == 4)
 
     assert receiver.told == [

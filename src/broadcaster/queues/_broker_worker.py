@@ -205,7 +205,10 @@ class BrokerWorker:
         for held, outcome in zip(taken, outcomes, strict=True):
             self._insist(partial(self._post.settle, outcome))
             self._insist(held.ack)
-        self._insist(partial(begun.end, taken))
+        # RabbitMQ hears of an acknowledgement a moment later. Who is killed before that leaves what was given
+        # up to be given up again, without being begun.
+        ended = [held for held, outcome in zip(taken, outcomes, strict=True) if outcome.failed is None]
+        self._insist(partial(begun.end, ended))
         for outcome in outcomes:
             self._report(outcome)
 

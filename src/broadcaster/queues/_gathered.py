@@ -34,9 +34,13 @@ class Gathered(Generic[T]):
             waiting.threads.add(thread)
             waiting.add(own)
             with waiting.writing:
-                # If not, another thread has written it.
-                if own in (shares := waiting.all()):
-                    self._write_all(own, shares, waiting)
+                try:
+                    # If not, another thread has written it.
+                    if own in (shares := waiting.all()):
+                        self._write_all(own, shares, waiting)
+                finally:
+                    # While it is this one's turn: the next one would write it once more.
+                    waiting.remove([own])
         finally:
             # What this raises for, nobody else may write afterwards.
             try:
