@@ -5,8 +5,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -255,19 +256,63 @@ broadcast.send(Said("first", on="numbers"))
     assert "lost" not in written
 
 
-def test_where_no_thread_can_be_started_any_more_the_sender_delivers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As Python 3.12 has it once its end has begun."""
+def test_the_first_event_of_a_process_may_be_sent_at_its_end() -> None:
+    program = """
+import atexit
+import logging
+import sys
+from broadcaster import AnonymousEvent, BroadcastManager, ShouldQueue
 
+class Said(AnonymousEvent, ShouldQueue):
+    pass
+
+class Late(Said):
+    delay = 60
+
+logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+broadcast = BroadcastManager.from_dict({"driver": "log", "queue": "memory"})
+atexit.register(lambda: broadcast.send_many([Late("late", on="numbers"), Said("goodbye", on="numbers")]))
+"""
+
+    written = python(program)
+
+    assert written.count("'goodbye' on numbers") == 1
+    assert "1 events are lost" in written
+
+
+def test_where_no_thread_can_be_started_nothing_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: threading.Thread) -> None:
-        raise RuntimeError("can't create new thread at interpreter shutdown")
+        raise RuntimeError("can't start new thread")
 
     drivers = Drivers()
     queue = MemoryQueue(drivers)
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    unique = envelope(1, unique="the-only-one", unique_for=60)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
 
-    queue.push([envelope(1), envelope(2, delay=60)])
+        with pytest.raises(DeliveryError, match="no thread to deliver them: can't start new thread") as error:
+            queue.push([unique])
 
-    assert drivers.scripted.ids == ["message-1"]
+    assert error.value.retryable
+    queue.push([replace(unique, message=replace(unique.message, id="message-2"))])
+    queue.close()
+    assert drivers.scripted.ids == ["message-2"]
+
+
+def test_a_hook_that_closes_the_queue_takes_nothing_from_it() -> None:
+    drivers = Drivers()
+    queue = MemoryQueue(drivers)
+    deliver = drivers.scripted.deliver_many
+
+    def close_and_deliver(messages: Sequence[Message]) -> None:
+        queue.close()
+        deliver(messages)
+
+    drivers.scripted.deliver_many = close_and_deliver  # type: ignore[method-assign]
+    queue.push([envelope(1), envelope(2, delay=0.05)])
+
+    until(lambda: drivers.scripted.ids == ["message-1", "message-2"])
+    queue.close()
 
 
 def test_what_is_lost_with_a_driver_that_breaks_keeps_nothing_out() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextvars import copy_context
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 from broadcaster.drivers._processes import PerProcess
@@ -26,17 +27,25 @@ class Threads:
     """
 
     def __init__(self) -> None:
-        self._pools = PerProcess(
-            lambda: ThreadPoolExecutor(_COUNT, thread_name_prefix="broadcaster-queue-push")
-        )
+        self._pools = PerProcess(_pool)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call *function* in one of them, as `asyncio.to_thread()` does."""
-        context = copy_context()
-        return await asyncio.get_running_loop().run_in_executor(
-            self._pools.value, lambda: context.run(function, *args, **kwargs)
-        )
+        call = partial(copy_context().run, partial(function, *args, **kwargs))
+        try:
+            result = asyncio.get_running_loop().run_in_executor(self._pools.value, call)
+        except RuntimeError:
+            # The interpreter is at its end, and refuses new threads.
+            return call()
+        return await result
 
     def close(self) -> None:
         """Let them end when they have done what they are at; the next call starts others."""
         self._pools.dropped()
+
+
+def _pool() -> Executor:
+    # At the end of the interpreter its module can no longer be imported, if nobody has.
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(_COUNT, thread_name_prefix="broadcaster-queue-push")

@@ -19,7 +19,8 @@ class MemoryLocks:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._held: dict[str, tuple[str, float]] = {}
-        self._lock = threading.Lock()
+        # A signal handler that sends may come in the middle.
+        self._lock = threading.RLock()
 
     def take(self, envelope: Envelope) -> bool:
         """Take the lock that *envelope* wants; False where another one has it."""

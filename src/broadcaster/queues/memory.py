@@ -9,7 +9,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import Literal
 
 from broadcaster.drivers._processes import PerProcess
@@ -73,17 +72,23 @@ class MemoryQueue:
                 f"{len(wanted):,} events are more than the {self._size:,} that it holds; send fewer at once"
             )
             raise DeliveryError(reason, driver="queue memory")
-        left, has_taker = held.put(
-            [(envelope.delay, body) for envelope, body in wanted],
-            seconds=_WAIT_SECONDS if self._overflow == "wait" else 0,
-            some=self._overflow == "drop",
-            start=not self._ends,
-        )
+        # Nobody comes after this to wait for a thread then, and a new one may be refused.
+        is_ending = self._ends or not threading.main_thread().is_alive()
+        try:
+            left = held.put(
+                [(envelope.delay, body) for envelope, body in wanted],
+                seconds=_WAIT_SECONDS if self._overflow == "wait" else 0,
+                some=self._overflow == "drop",
+                start=not is_ending,
+            )
+        except RuntimeError as error:
+            self._unlock(held, wanted)
+            reason = f"it has no thread to deliver them: {error}"
+            raise DeliveryError(reason, driver="queue memory", retryable=True) from error
         if left:
             self._unlock(held, wanted[-left:])
             self._overflows(left)
-        if not has_taker:
-            # The interpreter is at its end: nobody comes after this to wait, and new threads may be refused.
+        if is_ending and held.deliver_here(self._close_seconds):
             self.close()
 
     async def apush(self, envelopes: Sequence[Envelope]) -> None:
@@ -98,11 +103,17 @@ class MemoryQueue:
         self._held.value.locks.give_back(envelope)
 
     def close(self) -> None:
-        """Deliver what is due, for up to *close_seconds*, and end the thread; the rest is lost."""
+        """Deliver what is due, for up to *close_seconds*, and end the thread; the rest is lost.
+
+        In that thread itself, of a hook say, it does nothing.
+        """
+        held = self._held.held
+        if held is not None and held.is_own_thread():
+            return
         # Before it ends: what starts it again registers again.
         atexit.unregister(self._end)
         self._threads.close()
-        if (held := self._held.held) is not None and (lost := held.stop(self._close_seconds)):
+        if held is not None and (lost := held.stop(self._close_seconds)):
             _logger.error("%d events are lost, which the queue in memory could not deliver in time", lost)
 
     async def aclose(self) -> None:
@@ -140,47 +151,56 @@ class _Held:
         self._thread: threading.Thread | None = None
         """Whoever is not it any more, comes to an end."""
 
-    def put(
-        self, entries: Sequence[tuple[float, bytes]], *, seconds: float, some: bool, start: bool
-    ) -> tuple[int, bool]:
+    def put(self, entries: Sequence[tuple[float, bytes]], *, seconds: float, some: bool, start: bool) -> int:
         """Take *entries*, of which each is due after a delay; return how many were left out.
 
         That is all, or none, or with *some* the last for which there is no room. With *start*, the thread is
-        started where there is none; return also whether there is one now.
+        started where there is none; raises `RuntimeError` where it cannot be.
         """
         with self._changed:
-            if seconds and not self._goes_on():  # for the thread that makes room, nobody else will
+            if seconds and not self.is_own_thread():  # for the thread that makes room, nobody else will
                 self._changed.wait_for(lambda: self._room() >= len(entries), seconds)
             count = len(entries) if len(entries) <= (room := self._room()) else room if some else 0
+            if count and start and not self._has_thread():
+                self._start()
             self._add(entries[:count])
-            if count:
-                self._changed.notify_all()
-                if start and not self._has_thread():
-                    self._start()
-            return len(entries) - count, self._has_thread() or not count
+            self._changed.notify_all()
+            return len(entries) - count
 
     def stop(self, seconds: float) -> int:
-        """Wait until nothing is due, and end the thread; return how many envelopes are lost.
-
-        Where there is no thread, this one delivers what is due.
-        """
+        """Wait until nothing is due, and end the thread; return how many envelopes are lost."""
         until = time.monotonic() + seconds
         with self._changed:
-            if is_here := not self._has_thread():
-                self._thread = threading.current_thread()
-        while is_here and self._is_due() and time.monotonic() < until:
-            self._deliver(self._take())
-        with self._changed:
-            if not is_here:
+            if self._thread is not None:
                 self._changed.wait_for(lambda: not self._running and not self._is_due(), seconds)
             thread, self._thread = self._thread, None
             self._changed.notify_all()
             lost, self._waiting, self._running = len(self._waiting) + self._running, [], 0
             # What is lost must keep nothing out that comes after it.
             self.locks = MemoryLocks()
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None:
             thread.join(max(0.0, until - time.monotonic()))
         return lost
+
+    def deliver_here(self, seconds: float) -> bool:
+        """Deliver what is due in this thread, for up to *seconds*; False where there is one that does it."""
+        until = time.monotonic() + seconds
+        with self._changed:
+            if self._has_thread():
+                return False
+            self._thread = threading.current_thread()
+        try:
+            while time.monotonic() < until and self._is_due():
+                self._deliver(self._take(1))
+        finally:
+            with self._changed:
+                if self.is_own_thread():
+                    self._thread = None
+        return True
+
+    def is_own_thread(self) -> bool:
+        """Whether this thread is the one that delivers."""
+        return self._thread is threading.current_thread()
 
     def _add(self, entries: Iterable[tuple[float, bytes]]) -> None:
         now = time.monotonic()
@@ -188,12 +208,10 @@ class _Held:
             heapq.heappush(self._waiting, (now + delay, next(self._numbers), body))
 
     def _start(self) -> None:
-        """Start the thread, unless the interpreter refuses that at its end."""
         thread = threading.Thread(target=self._run, name="broadcaster-queue", daemon=True)
-        with suppress(RuntimeError):
-            thread.start()
-            self._thread = thread
-            self._started()
+        thread.start()
+        self._thread = thread
+        self._started()
 
     def _run(self) -> None:
         while bodies := self._take():
@@ -210,19 +228,19 @@ class _Held:
                 # What is lost must keep nothing out that comes after it.
                 self.locks.give_back(open_envelope(body))
         with self._changed:
-            if self._goes_on():
+            if self.is_own_thread():
                 self._running = 0
                 again = [(one.pause, seal(one.again)) for one in outcomes if one.again is not None]
                 self._add(again)
             self._changed.notify_all()
 
-    def _take(self) -> list[bytes]:
+    def _take(self, most: int = _AT_ONCE) -> list[bytes]:
         """Wait until something is due, and return it; nothing at the end."""
         with self._changed:
-            while self._goes_on() and not self._is_due():
+            while self.is_own_thread() and not self._is_due():
                 self._changed.wait(self._waiting[0][0] - time.monotonic() if self._waiting else None)
             taken: list[bytes] = []
-            while self._goes_on() and self._is_due() and len(taken) < _AT_ONCE:
+            while self.is_own_thread() and self._is_due() and len(taken) < most:
                 taken.append(heapq.heappop(self._waiting)[2])
             if taken:
                 self._running = len(taken)
@@ -234,9 +252,6 @@ class _Held:
 
     def _has_thread(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
-
-    def _goes_on(self) -> bool:
-        return self._thread is threading.current_thread()
 
     def _is_due(self) -> bool:
         return bool(self._waiting) and self._waiting[0][0] <= time.monotonic()
