@@ -19,6 +19,7 @@ from broadcaster.errors import (
     UnencodableData,
     named,
     note_progress,
+    progress_of,
     suggestion,
 )
 
@@ -26,7 +27,7 @@ from broadcaster.errors import (
 def test_everything_raised_on_purpose_is_public_and_has_one_root() -> None:
     classes = [value for value in vars(errors).values() if isinstance(value, type)]
 
-    own = [cls for cls in classes if cls.__module__ == errors.__name__]
+    own = [cls for cls in classes if cls.__module__ == errors.__name__ and cls.__name__[0] != "_"]
 
     assert {cls.__name__ for cls in own} == set(errors.__all__) - {
         "named",
@@ -130,10 +131,13 @@ def test_an_error_survives_the_way_between_processes(error: BroadcastError) -> N
     assert getattr(copy, "name", None) == getattr(error, "name", None)
 
 
-def test_what_was_handed_over_does_not_come_along() -> None:
-    error = DeliveryError("gone", driver="pusher")
-    note_progress(error, [Lock()], 1, None, by=Lock())
+@pytest.mark.parametrize("error", [DeliveryError("gone", driver="pusher"), ValueError("gone")])
+def test_what_was_handed_over_stays_behind(error: Exception) -> None:
+    messages, driver = [Lock()], Lock()
+    note_progress(error, messages, 1, None, by=driver)
 
     copy = pickle.loads(pickle.dumps(error))
 
-    assert (copy.delivered, copy.driver) == (1, "pusher")
+    assert progress_of(error, messages, by=driver) == (1, 1)
+    assert progress_of(copy, messages, by=driver) == (0, 1)
+    assert str(copy) == str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from typing import Any
@@ -34,8 +35,7 @@ class BroadcastError(Exception):
     """The root of every exception in this module; all of them can be pickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        fields = {name: value for name, value in self.__dict__.items() if name != _PROGRESS}
-        return _restored, (type(self), self.args, fields)
+        return _restored, (type(self), self.args, self.__dict__)
 
 
 class ConfigurationError(BroadcastError, ValueError):
@@ -145,7 +145,7 @@ def note_progress(
     if isinstance(error, DeliveryError):
         error.delivered = delivered
     tried = len(messages) if tried is None else tried
-    error.__dict__[_PROGRESS] = (messages, delivered, tried, by)
+    error.__dict__[_PROGRESS] = _Progress(messages, delivered, tried, by)
 
 
 def progress_of(error: Exception, messages: Sequence[object], *, by: object) -> tuple[int, int]:
@@ -154,9 +154,23 @@ def progress_of(error: Exception, messages: Sequence[object], *, by: object) -> 
     None and all of them where *error* does not say, or says it of other messages or of another driver,
     which that one handed them on to.
     """
-    batch, delivered, tried, who = error.__dict__.get(_PROGRESS, (None, 0, 0, None))
-    is_told = batch is messages and (who is None or who is by)
-    return (delivered, tried) if is_told else (0, len(messages))
+    told: _Progress | None = error.__dict__.get(_PROGRESS)
+    if told is None or told.messages is not messages or (told.by is not None and told.by is not by):
+        return 0, len(messages)
+    return told.delivered, told.tried
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """How far a driver came with messages; it stays behind where the error goes to another process."""
+
+    messages: Sequence[object] | None = None
+    delivered: int = 0
+    tried: int = 0
+    by: object = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Progress, ()
 
 
 def named(names: Iterable[str]) -> str:

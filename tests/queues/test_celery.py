@@ -321,6 +321,23 @@ def test_what_rabbitmq_has_not_confirmed_is_told(
     assert error.value.retryable
 
 
+def test_a_rabbitmq_that_does_not_answer_does_not_keep_who_closes(
+    redis_server: RedisServer, rabbit_server: RabbitServer
+) -> None:
+    with Proxy(rabbit_server.port) as proxy:
+        app = Celery("shop", broker=rabbit_server.url(proxy.port), set_as_current=False)
+        app.conf.update(task_default_queue="closed")
+        queue = CeleryQueue(Drivers(), app=app, redis=redis_server.client())
+        queue.push([envelope(1)])
+        proxy.stall()
+
+        closing = threading.Thread(target=queue.close)
+        closing.start()
+        closing.join(SECONDS)
+
+        assert not closing.is_alive()
+
+
 def test_two_queues_of_one_application_need_two_names(redis_server: RedisServer) -> None:
     app = Celery("shop", broker=redis_server.url(), set_as_current=False)
     CeleryQueue(Drivers(), app=app)
@@ -371,6 +388,25 @@ def test_an_application_that_is_eager_waits_for_nothing(
     queue.push([envelope(1, delay=delay, tries=3, backoff=(60.0,))])
 
     assert drivers.scripted.ids == ["message-1"]
+    queue.close()
+
+
+def test_an_application_that_is_eager_is_told_what_is_lost(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = Celery("eager", broker=redis_server.url())
+    app.conf.task_always_eager = True
+    queue = CeleryQueue(Drivers(), app=app)
+
+    def breaks(body: bytes) -> Any:
+        raise OSError("the failed store cannot be reached")
+
+    monkeypatch.setattr(queue._runner, "run", breaks)
+
+    with pytest.raises(DeliveryError, match="failed store cannot be reached") as error:
+        queue.push([envelope(1)])
+
+    assert error.value.retryable
     queue.close()
 
 

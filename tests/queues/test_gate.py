@@ -59,6 +59,36 @@ def test_who_is_inside_may_shut_it() -> None:
     assert not gate._gates.value._inside
 
 
+def test_who_shuts_it_and_passes_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a signal handler that sends in the middle of it."""
+    monkeypatch.setattr(_gate, "_SECONDS", 60)
+    gate = Gate()
+
+    def shut_and_pass() -> None:
+        with gate.shut(), gate.passed():
+            pass
+
+    thread = started(shut_and_pass)
+    thread.join(30)
+
+    assert not thread.is_alive()
+
+
+def test_who_is_interrupted_while_it_waits_shuts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate()
+    inner = gate._gates.value
+
+    def interrupt(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(inner._changed, "wait_for", interrupt)
+        with pytest.raises(KeyboardInterrupt), gate.shut():
+            pass
+
+    assert not inner._closing
+
+
 def test_nobody_waits_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_gate, "_SECONDS", 0.05)
     gate, over = Gate(), threading.Event()

@@ -333,6 +333,35 @@ def test_a_signal_may_have_a_thread_fork_that_is_forking(path: Path) -> None:
     file.close()
 
 
+def test_who_forks_lets_those_go_on_who_hold_the_file_and_want_to_fork(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sqlite_file, "_FORK_SECONDS", 0.01)
+    file, holds, forked = SqliteFile(path), threading.Event(), threading.Event()
+
+    def hold_and_fork() -> None:
+        with file.lock:
+            holds.set()
+            assert is_forking.wait(30)
+            _sqlite_file._before_fork()
+            _sqlite_file._after_fork()
+            forked.set()
+
+    is_forking = threading.Event()
+    other = threading.Thread(target=hold_and_fork)
+    other.start()
+    assert holds.wait(30)
+    may_at_once = _sqlite_file._may_fork()
+    is_forking.set()
+    _sqlite_file._before_fork()
+    _sqlite_file._after_fork()
+    other.join(30)
+
+    assert not may_at_once
+    assert forked.is_set()
+    file.close()
+
+
 def test_of_two_threads_that_fork_at_once_one_waits_for_the_other() -> None:
     has_begun = threading.Event()
 

@@ -68,6 +68,11 @@ def no_url(who: str) -> ConfigurationError:
     return ConfigurationError(f"{who}: 'url' is expected as redis://user:password@host:port/db")
 
 
+def disconnect_idle(client: Any) -> None:
+    """Close the connections of *client* that nobody uses; it opens others."""
+    client.connection_pool.disconnect(inuse_connections=False)
+
+
 def check_bytes(client: Any, *, who: str) -> None:
     """Raise `ConfigurationError` for a *client* that decodes what Redis says: engines read bytes."""
     pool = getattr(client, "connection_pool", None)

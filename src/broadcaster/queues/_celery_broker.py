@@ -9,7 +9,7 @@ from typing import Any
 from broadcaster.drivers._processes import PerProcess
 from broadcaster.drivers._redis_package import TROUBLE, short
 from broadcaster.errors import DeliveryError
-from broadcaster.queues._celery_transport import KombuError, ProducerPool, close_idle
+from broadcaster.queues._celery_transport import KombuError, LimitExceeded, ProducerPool, close_idle
 from broadcaster.queues._gate import Gate
 
 __all__ = ["CONFIRM_SECONDS", "Broker", "settings"]
@@ -17,7 +17,7 @@ __all__ = ["CONFIRM_SECONDS", "Broker", "settings"]
 CONFIRM_SECONDS = 5.0
 """How long RabbitMQ may take to confirm what was pushed."""
 
-_CONNECTIONS = 10
+_CONNECTIONS = 16
 _TIMEOUT = 5.0
 _BOUNDED = {
     "socket_timeout": _TIMEOUT,
@@ -62,6 +62,9 @@ class Broker:
         try:
             with pool.acquire(block=True, timeout=_TIMEOUT) as producer:
                 yield producer
+        except LimitExceeded as error:
+            reason = f"each of its {_CONNECTIONS} connections is in use, and the broker is slow to answer"
+            raise DeliveryError(reason, driver="queue celery", retryable=True) from error
         except trouble as error:
             reason = f"the broker cannot be used: {short(error)}"
             raise DeliveryError(reason, driver="queue celery", retryable=True) from error

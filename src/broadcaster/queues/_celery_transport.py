@@ -17,7 +17,7 @@ from broadcaster.errors import MissingExtra
 
 try:
     from kombu import connection
-    from kombu.exceptions import KombuError
+    from kombu.exceptions import KombuError, LimitExceeded
     from kombu.pools import ProducerPool
     from kombu.transport import redis, virtual
     from kombu.utils.encoding import bytes_to_str
@@ -26,7 +26,7 @@ try:
 except ImportError as error:
     raise MissingExtra(error.name or "kombu", extra="celery") from error
 
-__all__ = ["Connection", "KombuError", "ProducerPool", "close_idle"]
+__all__ = ["Connection", "KombuError", "LimitExceeded", "ProducerPool", "close_idle"]
 
 # What `QoS.append()` of kombu's writes, with the message as it is. What is no message of kombu's is for the
 # caller to complain of.
@@ -208,6 +208,7 @@ def close_idle(pool: Any) -> None:
         while True:
             found = pool._resource.get_nowait()  # noqa: SLF001 - as kombu itself does
             if not isinstance(found, lazy):
-                pool.close_resource(found)
+                # Without a farewell, for which the broker may not be there.
+                pool.collect_resource(found)
     # Whoever waits for one gets a new one.
     pool.setup()

@@ -138,7 +138,8 @@ class _RabbitmqBroker(RabbitmqBroker):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._lock = threading.Lock()
+        # A signal handler that sends may come in the middle.
+        self._lock = threading.RLock()
         self._owned: list[tuple[threading.Thread, Any]] = []
         self._ended: deque[Any] = deque()
         self._farewell: threading.Thread | None = None
@@ -155,15 +156,24 @@ class _RabbitmqBroker(RabbitmqBroker):
 
     @connection.deleter
     def connection(self) -> None:
+        # dramatiq counts on finding what we may have taken out.
+        for name, known in (("connection", self.connections), ("channel", self.channels)):
+            if (mine := getattr(self.state, name, None)) is not None:
+                known.add(mine)
         RabbitmqBroker.connection.fdel(self)  # type: ignore[attr-defined]
 
     def close(self) -> None:
-        """Close the connections."""
-        super().close()
-        if (farewell := self._farewell) is not None:
+        """Close the connections; one whose server does not answer is left to a thread after some seconds."""
+        with self._lock:
+            self._owned.clear()
+            for made in self.connections.copy():
+                self._forget(made)
+            farewell = self._begun_farewell()
+        if farewell is not None:
             farewell.join(_FAREWELL_SECONDS)
 
     def _sweep(self) -> None:
+        """Have the connections of threads that have ended closed."""
         with self._lock:
             owned, self._owned = self._owned, []
             for thread, made in owned:
@@ -173,12 +183,16 @@ class _RabbitmqBroker(RabbitmqBroker):
                     self._owned.append((thread, made))
                 else:
                     self._forget(made)
-            if self._ended and self._farewell is None:
-                # The server may be slow to answer, and nobody who pushes is to wait for that.
-                farewell = threading.Thread(target=self._close_ended, daemon=True)
-                with suppress(RuntimeError):  # at the end of the interpreter
-                    farewell.start()
-                    self._farewell = farewell
+            self._begun_farewell()
+
+    def _begun_farewell(self) -> threading.Thread | None:
+        """Return the thread that closes what has ended: nobody who pushes is to wait for a slow server."""
+        if self._ended and self._farewell is None:
+            farewell = threading.Thread(target=self._close_ended, daemon=True)
+            with suppress(RuntimeError):  # at the end of the interpreter
+                farewell.start()
+                self._farewell = farewell
+        return self._farewell
 
     def _forget(self, made: Any) -> None:
         self.connections.discard(made)
@@ -228,7 +242,7 @@ class _RedisBroker(RedisBroker):
 
     def close(self) -> None:
         """Close the connections."""
-        self.client.connection_pool.disconnect()
+        self.client.connection_pool.disconnect(inuse_connections=False)
 
     def _should_do_maintenance(self, command: str) -> int:
         # A queue is looked after by the thread that fetches from it: there is one for each.

@@ -46,30 +46,36 @@ class _Gate:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._inside: Counter[int] = Counter()
-        self._closing = 0
+        self._closing: Counter[int] = Counter()
 
     def enter(self) -> None:
         me = threading.get_ident()
         with self._changed:
-            if not self._inside[me]:
+            # Nobody waits for itself: a signal handler may use what its thread uses, or closes.
+            if me not in self._inside and me not in self._closing:
                 self._changed.wait_for(lambda: not self._closing, _SECONDS)
             self._inside[me] += 1
 
     def leave(self) -> None:
-        me = threading.get_ident()
-        with self._changed:
-            self._inside[me] -= 1
-            if not self._inside[me]:
-                del self._inside[me]
-                self._changed.notify_all()
+        self._less(self._inside)
 
     def shut(self) -> None:
         me = threading.get_ident()
         with self._changed:
-            self._closing += 1
-            self._changed.wait_for(lambda: not self._inside.keys() - {me}, _SECONDS)
+            self._closing[me] += 1
+            try:
+                self._changed.wait_for(lambda: not self._inside.keys() - {me}, _SECONDS)
+            except BaseException:
+                self.open()
+                raise
 
     def open(self) -> None:
+        self._less(self._closing)
+
+    def _less(self, counted: Counter[int]) -> None:
+        me = threading.get_ident()
         with self._changed:
-            self._closing -= 1
-            self._changed.notify_all()
+            counted[me] -= 1
+            if not counted[me]:
+                del counted[me]
+                self._changed.notify_all()

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from broadcaster.drivers._redis_package import check_bytes
 from broadcaster.errors import DeliveryError
-from broadcaster.queues._threads import Threads
+from broadcaster.queues._threads import Threads, run_alone
 from broadcaster.queues.envelopes import Envelope
 from broadcaster.queues.failed import FailedStore
 from broadcaster.queues.redis_failed import RedisFailedStore
@@ -57,7 +57,7 @@ class OnRedis(ABC):
 
     async def aclose(self) -> None:
         """See `Queue.aclose()`."""
-        await self._threads.run(self.close)
+        await run_alone(self.close)
 
     @abstractmethod
     def _put(self, envelopes: Sequence[tuple[Envelope, float]]) -> None:

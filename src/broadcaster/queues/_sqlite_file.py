@@ -6,6 +6,7 @@ import errno
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from broadcaster.queues._sqlite_schema import prepare
 __all__ = ["SqliteFile"]
 
 _BUSY_SECONDS = 5.0
+_FORK_SECONDS, _FORK_REST = 0.05, 0.001
 _PASSING = {"SQLITE_BUSY", "SQLITE_FULL", "SQLITE_IOERR"}
 _PASSING_NUMBERS = {errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOSPC}
 _LASTING = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH"}
@@ -159,12 +161,21 @@ _forking: list[list[SqliteFile]] = []
 
 
 def _before_fork() -> None:
+    while not _may_fork():
+        time.sleep(_FORK_REST)
+
+
+def _may_fork() -> bool:
+    """Close all files, and keep them to this thread; False where others need what it has, to go on."""
     _fork_lock.acquire()
     _forking.append(held := [])
     for file in list(_files):
-        file.lock.acquire()
+        if not file.lock.acquire(timeout=_FORK_SECONDS):
+            _after_fork()
+            return False
         held.append(file)
         file.close()
+    return True
 
 
 def _after_fork() -> None:

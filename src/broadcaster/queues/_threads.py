@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 
 from broadcaster.drivers._processes import PerProcess
 
-__all__ = ["Threads"]
+__all__ = ["Threads", "run_alone"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,6 +42,11 @@ class Threads:
     def close(self) -> None:
         """Let them end when they have done what they are at; the next call starts others."""
         self._pools.dropped()
+
+
+async def run_alone(function: Callable[[], T]) -> T:
+    """Call *function* in a thread of its own, behind nobody who waits."""
+    return await Threads().run(function)
 
 
 def _pool() -> Executor:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from broadcaster.drivers._redis_package import client_of, no_url
+from broadcaster.drivers._redis_package import client_of, disconnect_idle, no_url, short
 from broadcaster.errors import ConfigurationError, DeliveryError, MissingExtra
 from broadcaster.queues._celery_broker import CONFIRM_SECONDS, Broker, settings
 from broadcaster.queues._celery_transport import Connection
@@ -29,6 +29,7 @@ try:
     from celery import Celery
     from celery.app.trace import setup_worker_optimizations
     from celery.exceptions import Reject
+    from celery.result import EagerResult
     from celery.worker import state
 except ImportError as error:
     raise MissingExtra(error.name or "celery", extra="celery") from error
@@ -77,9 +78,10 @@ class CeleryQueue(OnRedis):
         self.capabilities = Capabilities(durable=True, priorities=app is None)
         self._is_ours = app is None
         self._app = _application(url or _URL, prefix) if app is None else app
-        redis = redis or client_of(_redis_url(self._app), who="queue 'celery'")
-        super().__init__(drivers, redis, prefix=prefix, span=span)
-        self._begun = RedisBegun(redis, prefix=prefix)
+        self._own_redis = redis is None
+        self._redis: Any = redis or client_of(_redis_url(self._app), who="queue 'celery'")
+        super().__init__(drivers, self._redis, prefix=prefix, span=span)
+        self._begun = RedisBegun(self._redis, prefix=prefix)
         self._broker = Broker(self._app)
         self._progress: Progress | None = None
         self._task = self._registered()
@@ -88,6 +90,8 @@ class CeleryQueue(OnRedis):
         """See `Queue.close()`."""
         self._threads.close()
         self._broker.close()
+        if self._own_redis:
+            disconnect_idle(self._redis)
 
     def worker(self, options: WorkOptions, *, report: Callable[[Outcome], None]) -> Worker:
         """See `WorkedQueue.worker()`; an application's own Celery has workers already."""
@@ -196,6 +200,8 @@ class CeleryQueue(OnRedis):
                 if outcome.again is not None:
                     self._put([(outcome.again, outcome.pause)])
         except Exception as error:
+            if request.is_eager:
+                raise  # to the one who pushes
             # Whatever it is: Celery would drop the job.
             is_told = isinstance(error, DeliveryError | OSError)
             _logger.warning("a job goes back to its queue: %s", error, exc_info=not is_told)
@@ -245,7 +251,7 @@ class CeleryQueue(OnRedis):
     def _apply(self, producer: Any, body: bytes, queue: str, pause: float) -> None:
         """Push *body*, which is due in *pause* seconds."""
         due = time.time() + pause if pause else 0.0
-        self._task.apply_async(
+        pushed = self._task.apply_async(
             (body.decode(), due),
             countdown=min(pause, self._most_held) or None,
             queue=self._name_of(queue),
@@ -255,6 +261,9 @@ class CeleryQueue(OnRedis):
             # What Celery would write into its logs, otherwise.
             argsrepr="...",
         )
+        if isinstance(pushed, EagerResult) and pushed.failed():
+            reason = f"it was delivered at once, and that failed: {short(pushed.result)}"
+            raise DeliveryError(reason, driver="queue celery", retryable=True) from pushed.result
 
     def _name_of(self, queue: str) -> str:
         return str(self._app.conf.task_default_queue) if queue == "default" else queue

@@ -25,7 +25,7 @@ from broadcaster.queues._dramatiq_package import (
 from broadcaster.queues._dramatiq_post import Post, body_of
 from broadcaster.queues._gate import Gate
 from broadcaster.queues._pika_logs import told_once
-from broadcaster.queues._threads import Threads
+from broadcaster.queues._threads import Threads, run_alone
 from broadcaster.queues.base import Capabilities
 from broadcaster.queues.envelopes import Envelope, UnreadableEnvelope, open_envelope, seal
 from broadcaster.queues.failed import FailedStore
@@ -142,7 +142,7 @@ class DramatiqQueue:
 
     async def aclose(self) -> None:
         """See `close()`."""
-        await self._threads.run(self.close)
+        await run_alone(self.close)
 
     @property
     def _actor_name(self) -> str:

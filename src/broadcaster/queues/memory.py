@@ -13,7 +13,7 @@ from typing import Literal
 
 from broadcaster.drivers._processes import PerProcess
 from broadcaster.errors import DeliveryError
-from broadcaster.queues._threads import Threads
+from broadcaster.queues._threads import Threads, run_alone
 from broadcaster.queues.base import Capabilities
 from broadcaster.queues.envelopes import Envelope, open_envelope, seal
 from broadcaster.queues.failed import MemoryFailedStore
@@ -118,7 +118,7 @@ class MemoryQueue:
 
     async def aclose(self) -> None:
         """See `close()`."""
-        await self._threads.run(self.close)
+        await run_alone(self.close)
 
     def _end(self) -> None:
         self._ends = True

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from broadcaster.drivers._redis_package import TROUBLE, client_of, reached, short
+from broadcaster.drivers._redis_package import TROUBLE, client_of, disconnect_idle, reached, short
 from broadcaster.errors import ConfigurationError, DeliveryError
 from broadcaster.queues._crew import Crew
 from broadcaster.queues._gate import Gate
@@ -94,7 +94,7 @@ class RqQueue(OnRedis):
         """See `Queue.close()`."""
         self._threads.close()
         with self._gate.shut():
-            self._redis.close()
+            disconnect_idle(self._redis)
 
     def run(self, body: str) -> Outcome:
         """Deliver the envelope *body*, or see to it that it is tried again; what a *job* has to do."""

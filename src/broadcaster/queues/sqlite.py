@@ -9,7 +9,7 @@ from broadcaster.queues._bell import ring
 from broadcaster.queues._gathered import Gathered
 from broadcaster.queues._sqlite_file import SqliteFile
 from broadcaster.queues._sqlite_jobs import SqliteJobs
-from broadcaster.queues._threads import Threads
+from broadcaster.queues._threads import Threads, run_alone
 from broadcaster.queues.base import Capabilities
 from broadcaster.queues.envelopes import Envelope, seal
 from broadcaster.queues.outcomes import Outcome
@@ -72,7 +72,7 @@ class SqliteQueue:
 
     async def aclose(self) -> None:
         """See `close()`."""
-        await self._threads.run(self.close)
+        await run_alone(self.close)
 
     def worker(self, options: WorkOptions, *, report: Callable[[Outcome], None]) -> Worker:
         """See `WorkedQueue.worker()`."""
