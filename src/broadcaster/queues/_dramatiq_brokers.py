@@ -21,6 +21,7 @@ from broadcaster.queues._dramatiq_package import (
     RedisBroker,
     dramatiq,
 )
+from broadcaster.queues._pika_logs import told_once
 
 __all__ = ["Patience", "make_broker", "worker_of"]
 
@@ -209,7 +210,7 @@ class _RabbitmqBroker(RabbitmqBroker):
                     return
                 made = self._ended.popleft()
             # The server closes those that were silent for a while.
-            with suppress(Exception):
+            with suppress(Exception), told_once():
                 made.close()
 
 
