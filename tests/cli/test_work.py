@@ -318,6 +318,16 @@ def test_with_reload_what_ends_by_itself_has_ended(shop: Shop) -> None:
     assert len(shop.lines("delivered")) == 1
 
 
+@pytest.fixture
+def hangup(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Start programs where a terminal that is closed matters, as by default, or as `nohup` does."""
+    before = signal.signal(signal.SIGHUP, request.param)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("hangup", [signal.SIG_DFL], indirect=True)
+@pytest.mark.usefixtures("hangup")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_with_reload_a_signal_starts_nothing_again(shop: Shop, number: signal.Signals) -> None:
     with mistaken(shop) as (parent, mend):
@@ -330,6 +340,8 @@ def test_with_reload_a_signal_starts_nothing_again(shop: Shop, number: signal.Si
         assert "working on" not in parent.stderr.read()
 
 
+@pytest.mark.parametrize("hangup", [signal.SIG_DFL], indirect=True)
+@pytest.mark.usefixtures("hangup")
 def test_with_reload_a_terminal_that_is_closed_ends_the_worker_too(shop: Shop) -> None:
     with shop.work("--reload") as parent:
         assert parent.stderr is not None
@@ -340,15 +352,8 @@ def test_with_reload_a_terminal_that_is_closed_ends_the_worker_too(shop: Shop) -
         assert parent.wait(SECONDS) == 0
 
 
-@pytest.fixture
-def nohup() -> Iterator[None]:
-    """Start programs as `nohup` does."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
-@pytest.mark.usefixtures("nohup")
+@pytest.mark.parametrize("hangup", [signal.SIG_IGN], indirect=True)
+@pytest.mark.usefixtures("hangup")
 def test_with_reload_a_terminal_that_is_closed_is_no_matter_where_that_is_wished_for(shop: Shop) -> None:
     with shop.work("--reload") as parent:
         assert parent.stderr is not None
