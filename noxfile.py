@@ -90,11 +90,11 @@ def need(session: nox.Session, programs: dict[str, str]) -> None:
 
 @nox.session(python=pythons())
 def tests(session: nox.Session) -> None:
-    """Run the test-suite on every Python that is here, four modules at a time: most of them wait."""
+    """Run the test-suite on every Python that is here, five modules at a time: most of them wait."""
     need(session, REDIS | RABBITMQ | COMPILER)
     install(session, "test")
     # In the order of the folders: by default what has the most tests comes first, and the slow last.
-    session.run("pytest", "--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder", *session.posargs)
+    session.run("pytest", "--numprocesses=5", "--dist=loadfile", "--no-loadscope-reorder", *session.posargs)
 
 
 @nox.session
