@@ -231,7 +231,7 @@ def test_what_is_sent_of_a_delivery_at_the_end_of_the_process_is_delivered_too()
     program = """
 import logging
 import sys
-import time
+import threading
 from broadcaster import AnonymousEvent, BroadcastManager, ShouldQueue
 from broadcaster.signals import sent
 
@@ -244,7 +244,8 @@ broadcast = BroadcastManager.from_dict({"driver": "log", "queue": "memory"})
 @sent.connect
 def answer(manager, *, message, **_):
     if message.name == "first":
-        time.sleep(0.2)
+        # Until the interpreter is at its end, and waits for this delivery.
+        threading.main_thread().join(20)
         broadcast.send(Said("second", on="numbers"))
 
 broadcast.send(Said("first", on="numbers"))
